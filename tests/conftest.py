@@ -1,0 +1,20 @@
+"""What all tests share: the third-party data, and the watch on open files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+THIRD_PARTY_DATA = Path(
+    os.environ.get("DL4SMLM_TEST_DATA", Path(__file__).parents[2] / "shared" / "data")
+)
+
+
+@pytest.fixture(scope="session")
+def third_party_data() -> Path:
+    """Folder with data of other projects; it is never part of this one."""
+    if not THIRD_PARTY_DATA.is_dir():
+        pytest.skip(f"third-party data not found at {THIRD_PARTY_DATA}; set DL4SMLM_TEST_DATA")
+    return THIRD_PARTY_DATA
