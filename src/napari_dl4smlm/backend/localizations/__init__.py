@@ -1,0 +1,1 @@
+"""Where the molecules are: tables, their files, and the way to density maps and back."""
