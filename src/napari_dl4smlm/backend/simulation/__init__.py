@@ -1,0 +1,1 @@
+"""Acquisitions with known truth."""
