@@ -52,7 +52,7 @@ def test_a_folder_that_takes_files_is_left_as_it_was(tmp_path):
 
 
 def test_a_missing_folder_is_refused(tmp_path):
-    with pytest.raises(InputError, match="There is no folder .*absent"):
+    with pytest.raises(InputError, match=r"There is no folder .*absent"):
         check_folder(tmp_path / "absent")
 
 

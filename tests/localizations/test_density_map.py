@@ -59,7 +59,7 @@ def test_the_sum_is_the_number_of_emitters_inside(positions, factor, sigma):
 
 def test_an_emitter_at_the_centre_of_a_fine_pixel_has_the_peak_of_the_integrated_gaussian():
     density = render([[606.25, 606.25]])
-    # erf(0.5 / sqrt(2))² is the share of a unit Gaussian in a unit pixel, 1 - 0.0027 what 3 sigma keep
+    # erf(0.5 / sqrt(2))² is the share of a Gaussian in a pixel, 1 - 0.0027 what 3 sigma keep
     assert density.max() == pytest.approx(0.38292**2, rel=2e-3)
     assert np.unravel_index(density.argmax(), density.shape) == (48, 48)
 

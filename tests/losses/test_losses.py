@@ -121,5 +121,5 @@ def test_a_lambda_that_is_not_above_0_is_refused_with_the_default(lambda_):
 
 
 def test_a_misspelt_loss_is_answered_with_the_nearest_name():
-    with pytest.raises(InputError, match="Unknown loss 'l2l1'. Did you mean 'l1l2'"):
+    with pytest.raises(InputError, match=r"Unknown loss 'l2l1'\. Did you mean 'l1l2'"):
         create_loss("l2l1")

@@ -54,7 +54,6 @@ def card_of(network, **fields) -> ModelCard:
             "pixel_size_nm": 100.0,
             "normalization": Normalization(offset=120, scale=9.5, background=118, brightest=300),
             "density_amplitude": 100.0,
-            "threshold": 0.25,
             "training": {"epochs": 2, "loss": {"name": "l1l2", "weight": 0.5}},
             "history": [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}],
             **fields,
@@ -135,13 +134,11 @@ json_objects = st.dictionaries(st.text(), json_values, max_size=3)
     training=json_objects,
     history=st.lists(json_objects, max_size=3),
     pixel_size_nm=st.none() | st.floats(1e-3, 1e4),
-    threshold=st.none() | st.floats(0, 1e6),
 )
 @example(
     training={"limit": float("-inf")},
     history=[{"loss": float("nan")}],
     pixel_size_nm=None,
-    threshold=None,
 )
 def test_a_card_is_read_as_it_was_saved_diverged_losses_included(path, network, **fields):
     card = save_model(path, network, card_of(network, **fields))
@@ -177,7 +174,7 @@ def test_saving_fills_the_versions_the_time_and_the_checksum(path, network):
 
 def test_the_checksum_tells_weights_apart_and_nothing_else(path, network):
     first = save_model(path, network, card_of(network)).weights_sha256
-    assert save_model(path, network, card_of(network, threshold=None)).weights_sha256 == first
+    assert save_model(path, network, card_of(network, pixel_size_nm=None)).weights_sha256 == first
     with torch.no_grad():
         next(network.parameters()).view(-1)[0] += 1e-3
     assert save_model(path, network, card_of(network)).weights_sha256 != first
@@ -190,7 +187,6 @@ def test_the_checksum_tells_weights_apart_and_nothing_else(path, network):
         ("pixel_size_nm", float("inf")),
         ("density_amplitude", 0.0),
         ("density_amplitude", float("nan")),
-        ("threshold", float("nan")),
         ("upsampling_factor", 0),
         ("schema_version", 2),
         ("wavelength_nm", 670.0),
@@ -466,7 +462,7 @@ def test_a_full_disk_leaves_the_old_file_as_it_was(saved, network):
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
         with pytest.raises(InputError, match=r"could not be written \(File too large\)\. .+ room"):
-            save_model(saved, network, card_of(network, threshold=0.5))
+            save_model(saved, network, card_of(network, pixel_size_nm=65))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert saved.read_bytes() == before

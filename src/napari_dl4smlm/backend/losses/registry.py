@@ -41,7 +41,8 @@ class Loss(nn.Module):
         if not (math.isfinite(self.lambda_) and self.lambda_ > 0):
             raise InputError(
                 f"lambda is {self.lambda_:g}; it must be above 0, for example "
-                f"{self.default_lambda:g}. Lower values give a sparser prediction, higher ones keep more signal."
+                f"{self.default_lambda:g}. Lower values give a sparser prediction, higher ones "
+                "keep more signal."
             )
 
     def smallest_useful_lambda(self, target: Tensor) -> float:

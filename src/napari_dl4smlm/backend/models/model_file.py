@@ -72,9 +72,6 @@ class ModelCard(BaseModel, frozen=True, extra="forbid", ser_json_inf_nan="consta
         How camera counts become network input.
     density_amplitude
         The network's output divided by it is emitters per fine pixel.
-    threshold
-        Default height of a peak, in units of the network's output, as found on the validation
-        data; ``None`` if there was no search.
     training
         The configuration that made the weights.
     history
@@ -91,7 +88,6 @@ class ModelCard(BaseModel, frozen=True, extra="forbid", ser_json_inf_nan="consta
     pixel_size_nm: float | None = Field(gt=0, allow_inf_nan=False)
     normalization: Normalization
     density_amplitude: float = Field(gt=0, allow_inf_nan=False)
-    threshold: float | None = Field(allow_inf_nan=False)
     training: dict[str, JsonValue]
     history: list[dict[str, JsonValue]]
     package_versions: dict[str, str] = {}

@@ -1,0 +1,112 @@
+"""Measure whether the memory of a prediction grows with the length of the movie.
+
+Predicts a short and a long movie of 64 x 64 px, each in a process of its own, with image, table
+and peaks, and prints the peak memory of each:
+
+    python benchmarks/prediction_memory.py --frames 200 20000
+
+Without --model the network has random weights, which changes neither its memory nor its speed, but
+how many localizations it finds: give a trained one for a table of a realistic size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+FRAME_PX = 64
+EMITTERS = 25
+SCRIPT = """
+import resource, sys
+from napari_dl4smlm.backend import PredictionConfig, load_model, open_frames, predict_to_files
+model, movie, out = sys.argv[1:]
+with open_frames(movie, pixel_size_nm=100.0) as frames:
+    for event in predict_to_files(load_model(model), frames, out, PredictionConfig(device="cpu")):
+        pass
+print(event.n_localizations, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--frames", type=int, nargs=2, default=(200, 20_000))
+    parser.add_argument("--model", type=Path, help="model file; default: FID-STORM, random weights")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = arguments.model or save_random_model(folder / "model.safetensors")
+        peaks = [measure(folder, model, n_frames) for n_frames in arguments.frames]
+    print(
+        f"growth from {arguments.frames[0]} to {arguments.frames[1]} frames: "
+        f"{100 * (peaks[1] / peaks[0] - 1):+.1f} %"
+    )
+
+
+def save_random_model(path: Path) -> Path:
+    """Save an untrained network that finds some localizations all the same."""
+    import torch
+
+    from napari_dl4smlm.backend.acquisition.normalization import Normalization
+    from napari_dl4smlm.backend.models.model_file import ModelCard, save_model
+    from napari_dl4smlm.backend.models.registry import create_model
+
+    torch.manual_seed(0)
+    network = create_model("fid_storm")
+    card = ModelCard(
+        architecture=network.name,
+        options=network.options,
+        upsampling_factor=network.upsampling_factor,
+        pixel_size_nm=100.0,
+        normalization=Normalization(offset=140, scale=40, background=140, brightest=600),
+        density_amplitude=50.0,
+        training={},
+        history=[],
+    )
+    save_model(path, network, card)
+    return path
+
+
+def measure(folder: Path, model: Path, n_frames: int) -> float:
+    """Return the peak memory in MiB of predicting so many frames."""
+    movie = folder / f"{n_frames}.npy"
+    write_movie(movie, n_frames)
+    began = time.perf_counter()
+    finished = subprocess.run(
+        [sys.executable, "-c", SCRIPT, model, movie, folder / f"out-{n_frames}"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    seconds = time.perf_counter() - began
+    n_localizations, peak_mib = finished.stdout.split()
+    print(
+        f"{n_frames:>7} frames: peak {float(peak_mib):.0f} MiB, {n_localizations} localizations, "
+        f"{1000 * seconds / n_frames:.1f} ms/frame",
+        flush=True,
+    )
+    return float(peak_mib)
+
+
+def write_movie(path: Path, n_frames: int) -> None:
+    """Write frames of Gaussian spots to disk without holding them in memory."""
+    from napari_dl4smlm.backend.simulation.filaments import FilamentMovieConfig, simulate_filaments
+
+    config = FilamentMovieConfig(n_frames=100, emitters_per_frame=EMITTERS)
+    block = simulate_filaments(config, seed=0).frames
+    movie = np.lib.format.open_memmap(
+        path, mode="w+", dtype=np.uint16, shape=(n_frames, FRAME_PX, FRAME_PX)
+    )
+    for start in range(0, n_frames, len(block)):
+        stop = min(start + len(block), n_frames)
+        movie[start:stop] = block[: stop - start]
+    movie.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""Open a folder of TIFF files that hold one frame each as a movie."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_dl4smlm.backend.acquisition.frame_readers import DecodingReader
+from napari_dl4smlm.backend.acquisition.tiff_metadata import (
+    ome_images,
+    pixel_size_nm,
+    promised_frames,
+)
+from napari_dl4smlm.backend.acquisition.tiff_pages import (
+    cut_short,
+    first_image,
+    is_whole,
+    open_tiff_file,
+    raw_reader,
+    require_alike,
+    require_decodable,
+    tiff_damage_reported,
+)
+from napari_dl4smlm.backend.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from tifffile import TiffPage
+
+    from napari_dl4smlm.backend.acquisition.frame_readers import FrameReader
+
+TIFF_SUFFIXES = (".tif", ".tiff")
+
+
+def open_tiff_folder(folder: Path) -> tuple[FrameReader, float | None]:
+    """Open the movie in a folder; each of its TIFF files is a frame, in natural order.
+
+    Natural order puts ``f2.tif`` before ``f10.tif``. Hidden files and files of other types are
+    passed over. The headers of all files are read once, one file at a time.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+
+    Returns
+    -------
+    FrameReader
+        Reads the frames.
+    float or None
+        Side of a pixel in nm, from the first file.
+
+    Raises
+    ------
+    InputError
+        There is no TIFF file; or, naming the file, one is not TIFF, holds several frames, is cut
+        short, is in colour, or differs in size or type from the first.
+    """
+    files = [file for file in sorted(folder.iterdir(), key=_natural_order) if _is_tiff(file)]
+    if not files:
+        raise InputError(
+            f"The folder {folder.name} holds no TIFF files. Choose the folder with the frames, or "
+            "the file with the movie."
+        )
+    with tiff_damage_reported(files[0].name), open_tiff_file(files[0]) as tif:
+        first = first_image(tif, files[0].name)
+        pixel_size = pixel_size_nm(tif, first, ome_images(tif))
+    plain = True
+    places = []
+    for file in files:
+        page = _only_page(file)
+        require_alike(page, first, (file.name, files[0].name))
+        places.append((file, page.dataoffsets[0]))
+        plain &= page.is_final
+    if plain:
+        return raw_reader(places, first), pixel_size
+    require_decodable(first, files[0].name)
+    shape = (len(files), first.imagelength, first.imagewidth)
+    decode = partial(_decoded, files)
+    return DecodingReader(shape, np.dtype(first.dtype), decode, lambda: None), pixel_size
+
+
+def _is_tiff(file: Path) -> bool:
+    hidden = file.name.startswith(".")
+    return file.suffix.lower() in TIFF_SUFFIXES and not hidden and file.is_file()
+
+
+def _only_page(file: Path) -> TiffPage:
+    """Return the page of a file with one frame; the file is closed again."""
+    with tiff_damage_reported(file.name), open_tiff_file(file) as tif:
+        page = first_image(tif, file.name)
+        # OME metadata may speak of all files in the folder
+        n_frames = max(len(tif.pages), promised_frames(tif, page, [], file.name))
+        if n_frames > 1:
+            raise InputError(
+                f"{file.name} holds {n_frames} frames; in a folder each file is one frame. Open "
+                "that file itself, or remove it from the folder."
+            )
+        if not is_whole(page):
+            raise cut_short(file.name, promised=1, held=0)
+        return page
+
+
+def _decoded(files: list[Path], number: int) -> NDArray[Any]:
+    file = files[number]
+    with tiff_damage_reported(file.name), open_tiff_file(file) as tif:
+        return tif.pages[0].asarray()
+
+
+def _natural_order(file: Path) -> tuple[list[tuple[int, str]], str]:
+    """Make the key by which sorting puts numbers in file names in the order of their value."""
+    parts = re.findall(r"\d+|\D+", file.name.lower())
+    key = [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+    return key, file.name  # the name itself decides between f1 and f01

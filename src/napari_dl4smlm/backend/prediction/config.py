@@ -1,0 +1,52 @@
+"""What a user decides about a prediction; the rest comes from the model file and the movie."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SMALLEST_TILE_PX = 16
+"""Side in camera pixels below which tiles are hardly anything but halo."""
+
+_THRESHOLD = 0.3
+"""Below one half, since networks shrink what they are unsure of.
+
+On crowded frames the Jaccard index of the trained networks was highest between 0.2 and 0.4.
+"""
+
+
+class PredictionConfig(BaseModel):
+    """Which frames are predicted, where, and from what density on a peak is a localization."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    device: str = Field("auto", title="Device", description="auto, cpu, cuda, cuda:1, mps")
+    batch_size: int | None = Field(
+        None,
+        ge=1,
+        title="Batch",
+        description="frames at a time; by default as many as the device computes fastest",
+    )
+    tile_size: int | None = Field(
+        None,
+        ge=SMALLEST_TILE_PX,
+        title="Tile size",
+        description="side of a tile in camera pixels; by default whole frames, and tiles for "
+        "frames that would take more than 4 GiB",
+    )
+    threshold: float = Field(
+        _THRESHOLD,
+        gt=0,
+        allow_inf_nan=False,
+        title="Threshold",
+        description="smallest density around a peak, in emitters, that makes a localization",
+    )
+    frames: str | None = Field(
+        None, title="Frames", description="frames to predict, A:B from 0 with B excluded"
+    )
+    pixel_size_nm: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        title="Pixel size",
+        description="camera pixel in nm; by default the movie's, or else the model's",
+    )

@@ -1,0 +1,111 @@
+"""What a prediction tells those who watch it: widget, command line and tests alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_dl4smlm.backend.localizations.table import Localizations
+    from napari_dl4smlm.backend.prediction.reconstruction import Reconstruction
+
+
+@dataclass(frozen=True)
+class PredictionStarted:
+    """The prediction is set up; no frame has been predicted yet.
+
+    Attributes
+    ----------
+    device
+        Where it runs.
+    n_frames
+        Frames to be predicted.
+    height, width
+        Size of the reconstruction, in fine pixels.
+    batch_size
+        Frames at a time.
+    tile_size
+        Side of the tiles in camera pixels, without their halo; ``None`` for whole frames.
+    warnings
+        Sentences for the user, such as a movie unlike those that the model was trained on.
+    """
+
+    device: str
+    n_frames: int
+    height: int
+    width: int
+    batch_size: int
+    tile_size: int | None
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class BatchPredicted:
+    """Some frames were predicted and added to the reconstruction.
+
+    Attributes
+    ----------
+    frames
+        Their numbers in the movie, from 0.
+    localizations
+        What was found in them.
+    frames_done, n_frames
+        Frames predicted so far, and in all.
+    frames_per_second
+        Mean since the start.
+    density_maps
+        Shape (frames, f Y, f X), emitters per fine pixel; ``None`` unless the maps were asked for.
+    """
+
+    frames: range
+    localizations: Localizations
+    frames_done: int
+    n_frames: int
+    frames_per_second: float
+    seconds_left: float
+    density_maps: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True)
+class BatchReduced:
+    """The memory did not suffice; the same frames are predicted again, fewer or less at a time."""
+
+    batch_size: int
+    tile_size: int | None
+
+
+@dataclass(frozen=True)
+class PredictionStopped:
+    """The user stopped the prediction; the reconstruction holds the frames done so far."""
+
+    reconstruction: Reconstruction
+
+
+@dataclass(frozen=True)
+class PredictionFinished:
+    """All frames are in the reconstruction."""
+
+    reconstruction: Reconstruction
+
+
+@dataclass(frozen=True)
+class FilesWritten:
+    """The results are on disk."""
+
+    paths: tuple[Path, ...]
+    n_localizations: int
+
+
+PredictionEvent = (
+    PredictionStarted
+    | BatchPredicted
+    | BatchReduced
+    | PredictionStopped
+    | PredictionFinished
+    | FilesWritten
+)

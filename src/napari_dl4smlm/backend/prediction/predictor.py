@@ -1,0 +1,271 @@
+"""Run a trained network over a movie of any length, batch by batch, in constant memory."""
+
+from __future__ import annotations
+
+import copy
+import threading
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from napari_dl4smlm.backend.acquisition.frames import parse_frame_range
+from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.backend.localizations.peaks import find_peaks
+from napari_dl4smlm.backend.models.device import select_device
+from napari_dl4smlm.backend.prediction.config import PredictionConfig
+from napari_dl4smlm.backend.prediction.events import (
+    BatchPredicted,
+    BatchReduced,
+    PredictionFinished,
+    PredictionStarted,
+    PredictionStopped,
+)
+from napari_dl4smlm.backend.prediction.memory import is_out_of_memory, plan_portion
+from napari_dl4smlm.backend.prediction.reconstruction import Reconstruction
+from napari_dl4smlm.backend.prediction.tiling import predict_tiled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from napari_dl4smlm.backend.acquisition.frames import FrameStack
+    from napari_dl4smlm.backend.localizations.table import Localizations
+    from napari_dl4smlm.backend.models.model_file import TrainedModel
+    from napari_dl4smlm.backend.prediction.events import PredictionEvent
+
+_SAMPLED_FRAMES = 5
+_PIXEL_SIZE_TOLERANCE = 0.05
+
+
+class Predictor:
+    """Predicts the density maps of a movie, adds them up and finds the localizations in them.
+
+    Parameters
+    ----------
+    model
+        Its network is copied: the caller's keeps its device, its mode and its statistics.
+    movie
+        Raw frames, in counts. It has to stay open until the last event.
+    config
+        What the user decides.
+    keep_maps
+        Give the density map of every frame with the events; they leave the device for that.
+
+    Attributes
+    ----------
+    reconstruction
+        The frames done so far; it may be looked at while `events` runs in another thread.
+    frames
+        The frames to be predicted.
+    pixel_size_nm
+        Camera pixel that positions are computed with: that of the configuration, or of the movie,
+        or of the model.
+
+    Raises
+    ------
+    InputError
+        The device cannot be used, the frame range does not fit the movie, or nothing tells the
+        pixel size.
+    """
+
+    def __init__(
+        self,
+        model: TrainedModel,
+        movie: FrameStack,
+        config: PredictionConfig | None = None,
+        *,
+        keep_maps: bool = False,
+    ) -> None:
+        self._config = config or PredictionConfig()
+        self._card = model.card
+        self._movie = movie
+        self._keep_maps = keep_maps
+        self._stopping = threading.Event()
+        self.frames = parse_frame_range(self._config.frames, movie.n_frames)
+        self.pixel_size_nm = self._choose_pixel_size()
+        self._device = select_device(self._config.device)
+        self._network = copy.deepcopy(model.network).eval()
+        # PyTorch does not declare the argument
+        self._network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._portion = plan_portion(
+            self._network,
+            self._device,
+            height=movie.height,
+            width=movie.width,
+            batch_size=self._config.batch_size,
+            tile_size=self._config.tile_size,
+        )
+        factor = self._network.upsampling_factor
+        self.reconstruction = Reconstruction(
+            factor * movie.height,
+            factor * movie.width,
+            pixel_size_nm=self.pixel_size_nm / factor,
+        )
+
+    def stop(self) -> None:
+        """End the prediction after the batch at hand; any thread may ask for it."""
+        self._stopping.set()
+
+    def events(self) -> Iterator[PredictionEvent]:
+        """Predict the frames, once.
+
+        Yields
+        ------
+        PredictionEvent
+            `PredictionStarted`, then one `BatchPredicted` per batch, at the end
+            `PredictionFinished` or, after `stop`, `PredictionStopped`. `BatchReduced` says that the
+            memory did not suffice and that less is tried at a time.
+
+        Raises
+        ------
+        InputError
+            A frame cannot be read, or the memory does not suffice even for a small tile.
+        """
+        yield self._started()
+        began = time.perf_counter()
+        first = self.frames.start
+        while first < self.frames.stop:
+            if self._stopping.is_set():
+                yield PredictionStopped(self.reconstruction)
+                return
+            batch = range(first, min(first + self._portion.batch_size, self.frames.stop))
+            result = self._predict_if_it_fits(batch)
+            if result is None:
+                yield self._reduce()
+                continue
+            self.reconstruction.add(result.density, batch)
+            yield self._predicted(batch, result, time.perf_counter() - began)
+            first = batch.stop
+        yield PredictionFinished(self.reconstruction)
+
+    def _started(self) -> PredictionStarted:
+        height, width = self.reconstruction.shape
+        return PredictionStarted(
+            device=str(self._device),
+            n_frames=len(self.frames),
+            height=height,
+            width=width,
+            batch_size=self._portion.batch_size,
+            tile_size=self._portion.tile_size,
+            warnings=tuple(self._warnings()),
+        )
+
+    def _predicted(self, batch: range, result: _BatchResult, seconds: float) -> BatchPredicted:
+        done, n_frames = self.reconstruction.n_frames, len(self.frames)
+        return BatchPredicted(
+            frames=batch,
+            localizations=result.localizations,
+            frames_done=done,
+            n_frames=n_frames,
+            frames_per_second=done / seconds,
+            seconds_left=(n_frames - done) * seconds / done,
+            density_maps=result.density_maps,
+        )
+
+    def _predict_if_it_fits(self, batch: range) -> _BatchResult | None:
+        """Predict frames, or return ``None`` if the memory does not suffice."""
+        try:
+            return self._predict(batch)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        # only here, since the error holds on to the tensors of the frames
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        return None
+
+    def _reduce(self) -> BatchReduced:
+        portion = self._portion.reduced(self._movie.height, self._movie.width)
+        if portion is None:
+            tile = self._portion.tile_size
+            part = "whole" if tile is None else f"in tiles of {tile} px"
+            raise InputError(
+                f"The memory of the device {str(self._device)!r} does not suffice for a single "
+                f"frame of {self._movie.height} x {self._movie.width} px, {part}. Close other "
+                "programs, choose another device, or crop the movie."
+            )
+        self._portion = portion
+        return BatchReduced(portion.batch_size, portion.tile_size)
+
+    # not around events(): the mode would leak to the caller with every event
+    @torch.inference_mode()
+    def _predict(self, batch: range) -> _BatchResult:
+        counts = self._movie.read(batch.start, batch.stop)
+        maps = self._density_maps(counts)
+        localizations = find_peaks(
+            maps,
+            pixel_size_nm=self.pixel_size_nm,
+            upsampling_factor=self._network.upsampling_factor,
+            threshold=self._config.threshold,
+            first_frame=batch.start,
+        )
+        return _BatchResult(
+            density=maps.sum(0).cpu().numpy(),
+            localizations=localizations,
+            density_maps=maps.cpu().numpy() if self._keep_maps else None,
+        )
+
+    def _density_maps(self, counts: NDArray[np.generic]) -> Tensor:
+        """Shape (N, Y, X) in counts to (N, f Y, f X) in emitters per fine pixel."""
+        normalized = torch.from_numpy(self._card.normalization.apply(counts))
+        frames = normalized[:, None].to(self._device).contiguous(memory_format=torch.channels_last)
+        tile_size = self._portion.tile_size
+        if tile_size is None:
+            output: Tensor = self._network(frames)
+        else:
+            output = predict_tiled(self._network, frames, tile_size=tile_size)
+        maps = output[:, 0].div_(self._card.density_amplitude).clamp_(min=0)
+        # no emitter shows in a frame of one value, whatever the network makes of it
+        is_flat = counts.max(axis=(1, 2)) == counts.min(axis=(1, 2))
+        maps[torch.from_numpy(is_flat).to(self._device)] = 0
+        return maps
+
+    def _choose_pixel_size(self) -> float:
+        for size in (
+            self._config.pixel_size_nm,
+            self._movie.pixel_size_nm,
+            self._card.pixel_size_nm,
+        ):
+            if size is not None:
+                return size
+        raise InputError(
+            f"Neither {self._movie.name} nor the model tells the pixel size. Give it in nm "
+            "(pixel_size_nm)."
+        )
+
+    def _warnings(self) -> Iterator[str]:
+        trained, used = self._card.pixel_size_nm, self.pixel_size_nm
+        if self._config.pixel_size_nm is None and self._movie.pixel_size_nm is None:
+            yield (
+                f"{self._movie.name} does not tell its pixel size: that of the model, {used:g} nm, "
+                "is used. If the camera's is another one, all positions are wrong by the same "
+                "factor; give the pixel size then."
+            )
+        elif trained is not None and abs(used / trained - 1) > _PIXEL_SIZE_TOLERANCE:
+            yield (
+                f"The pixel size of this movie is {used:g} nm, but the model was trained with "
+                f"{trained:g} nm: spots here are {trained / used:.2g} times as wide, in pixels, as "
+                "those the model knows. Localizations may be missed or invented; use a model that "
+                "was trained with this pixel size."
+            )
+        mismatch = self._card.normalization.mismatch(self._sample())
+        if mismatch is not None:
+            yield mismatch
+
+    def _sample(self) -> NDArray[np.generic]:
+        """Read a few frames, spread over those to be predicted."""
+        spread = np.linspace(self.frames.start, self.frames.stop - 1, num=_SAMPLED_FRAMES)
+        numbers = sorted({round(number) for number in spread})
+        return np.concatenate([self._movie.read(number, number + 1) for number in numbers])
+
+
+class _BatchResult(NamedTuple):
+    """What is known about some frames; ``density`` is the sum of their maps."""
+
+    density: NDArray[np.float32]
+    localizations: Localizations
+    density_maps: NDArray[np.float32] | None

@@ -1,0 +1,383 @@
+"""Training data: frames with truth, split by frames, cut into patches when they are needed."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from napari_dl4smlm.backend.acquisition.frames import FrameStack, open_frames, parse_frame_range
+from napari_dl4smlm.backend.acquisition.normalization import Normalization
+from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.backend.localizations.table import Localizations
+from napari_dl4smlm.backend.localizations.thunderstorm import read_thunderstorm
+from napari_dl4smlm.backend.training.pairs import infer_upsampling_factor, open_pair
+from napari_dl4smlm.backend.training.truth import ImageTruth, Patch, PositionTruth, Truth
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+
+    from napari_dl4smlm.backend.training.config import DataConfig
+
+_FRAMES_TO_NORMALIZE = 256
+_DRAWS_PER_PATCH = 200
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Frames with truth, and which of them train and which validate.
+
+    Attributes
+    ----------
+    frames
+        The raw movie.
+    truth
+        What is in its frames.
+    upsampling_factor
+        Fine pixels per camera pixel.
+    pixel_size_nm
+        Camera pixel; ``None`` where pairs of images do not tell it.
+    training_frames, validation_frames
+        Frame numbers in the movie; no frame is in both.
+    """
+
+    frames: FrameStack
+    truth: Truth
+    upsampling_factor: int
+    pixel_size_nm: float | None
+    training_frames: tuple[int, ...]
+    validation_frames: tuple[int, ...]
+    _files: ExitStack = field(default_factory=ExitStack, repr=False, compare=False)
+
+    @classmethod
+    def open(cls, config: DataConfig, *, seed: int) -> TrainingData:
+        """Open the data that a config describes; ``seed`` draws the validation frames.
+
+        Use the result as a context manager, or call :meth:`close` when done.
+
+        Raises
+        ------
+        InputError
+            A file cannot be used, frames and truth do not fit each other, or there are fewer than
+            two frames.
+        """
+        with ExitStack() as files:
+            frames, truth, factor = _open_frames_and_truth(config, files)
+            training, validation = split_frames(
+                parse_frame_range(config.frames, frames.n_frames),
+                validation_fraction=config.validation_fraction,
+                validation_frames=None
+                if config.validation_frames is None
+                else parse_frame_range(config.validation_frames, frames.n_frames),
+                seed=seed,
+            )
+            kept_open = files.pop_all()
+        return cls(frames, truth, factor, frames.pixel_size_nm, training, validation, kept_open)
+
+    def close(self) -> None:
+        """Close the files that :meth:`open` opened."""
+        self._files.close()
+
+    def __enter__(self) -> TrainingData:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def fit_normalization(self) -> Normalization:
+        """Measure the intensities of the training frames, of at most 256 spread over the movie."""
+        spread = np.linspace(0, len(self.training_frames) - 1, _FRAMES_TO_NORMALIZE).round()
+        numbers = [self.training_frames[k] for k in np.unique(spread.astype(int))]
+        return Normalization.fit(self.frames.read(k, k + 1) for k in numbers)
+
+    def foreground_fraction(self, sigma_px: float) -> float:
+        """Return the share of fine pixels that an emitter reaches, from a few training frames."""
+        return self.truth.foreground_fraction(self.training_frames[:16], sigma_px)
+
+
+def _open_frames_and_truth(config: DataConfig, files: ExitStack) -> tuple[FrameStack, Truth, int]:
+    """Return frames, truth and upsampling factor; ``files`` closes what was opened."""
+    if config.pairs is not None:
+        frames, images = open_pair(*config.pairs, pixel_size_nm=config.pixel_size_nm)
+        files.enter_context(frames)
+        files.enter_context(images)
+        factor = infer_upsampling_factor(frames, images, config.upsampling_factor)
+        brightest = _brightest(images)
+        return frames, ImageTruth(images, upsampling_factor=factor, brightest=brightest), factor
+    assert config.movie is not None  # the config's own check, which mypy cannot see
+    assert config.localizations is not None
+    frames = files.enter_context(open_frames(config.movie, pixel_size_nm=config.pixel_size_nm))
+    factor = config.upsampling_factor or 8
+    return frames, position_truth(frames, config.localizations, upsampling_factor=factor), factor
+
+
+def position_truth(
+    frames: FrameStack, localizations: Path | Localizations, *, upsampling_factor: int
+) -> PositionTruth:
+    """Match a table of positions with the movie that it belongs to.
+
+    Raises
+    ------
+    InputError
+        The pixel size is not known, the table has a frame that the movie does not have, is empty,
+        or has a position outside of the field of view.
+    """
+    if frames.pixel_size_nm is None:
+        raise InputError(
+            f"{frames.name} does not say how large its pixels are. Give the pixel size in nm, for "
+            "example --pixel-size-nm 100."
+        )
+    table = localizations
+    if not isinstance(table, Localizations):
+        table = read_thunderstorm(table, pixel_size_nm=frames.pixel_size_nm)
+    if len(table) == 0:
+        raise InputError(f"{localizations} holds no localization; there is nothing to learn from.")
+    last = int(table.frame.max())
+    if last >= frames.n_frames:
+        raise InputError(
+            f"The localizations reach up to frame {last + 1} (counted from 1), but {frames.name} "
+            f"has {frames.n_frames} frames. Check that the table belongs to this movie."
+        )
+    return PositionTruth(
+        table,
+        height=frames.height,
+        width=frames.width,
+        pixel_size_nm=frames.pixel_size_nm,
+        upsampling_factor=upsampling_factor,
+    )
+
+
+def _brightest(images: FrameStack) -> float:
+    brightest = max(float(batch.max()) for _, batch in images.batches(64))
+    if not brightest > 0:
+        raise InputError(f"{images.name} has no pixel above 0; there is nothing to learn from.")
+    return brightest
+
+
+def split_frames(
+    frames: range,
+    *,
+    validation_fraction: float,
+    validation_frames: range | None = None,
+    seed: int,
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Divide frames into those that train and those that validate.
+
+    Parameters
+    ----------
+    frames
+        Frames that may be used.
+    validation_fraction
+        Share of them drawn for validation, at least one frame.
+    validation_frames
+        Frames to validate on instead; they need not be among ``frames``.
+    seed
+        Draws the validation frames.
+
+    Returns
+    -------
+    tuple of tuple of int
+        Frames that train and frames that validate, each in rising order.
+
+    Raises
+    ------
+    InputError
+        No frame is left to train on.
+    """
+    if validation_frames is None:
+        count = max(1, round(validation_fraction * len(frames)))
+        drawn = np.random.default_rng(seed).permutation(len(frames))[:count]
+        validation = {frames[int(k)] for k in drawn}
+    else:
+        validation = set(validation_frames)
+    training = tuple(k for k in frames if k not in validation)
+    if not training:
+        raise InputError(
+            f"Of {len(frames)} frame(s), {len(validation)} validate(s) and none is left to train "
+            "on. Give at least two frames, or fewer for validation."
+        )
+    return training, tuple(sorted(validation))
+
+
+class ImageDataset(Dataset[tuple[Tensor, Tensor]]):
+    """Random patches of frames and their density maps, rendered when they are asked for.
+
+    Item ``i`` of epoch ``e`` depends on the seed, ``e`` and ``i`` alone: the order in which items
+    are asked for, and by how many readers, does not change them.
+
+    Parameters
+    ----------
+    data
+        Frames with truth.
+    normalization
+        How counts become network input.
+    patch_size
+        Side of a patch in camera pixels; less where the frames are smaller.
+    patches
+        Items in one epoch.
+    min_emitters
+        Fewest emitters in a patch.
+    augment
+        Turn by quarter turns and mirror at random: exact, no pixel is interpolated.
+    target_sigma_px
+        Width of the Gaussian of the density map in fine pixels; 0 for spikes.
+    seed
+        Draws the patches.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        normalization: Normalization,
+        *,
+        patch_size: int,
+        patches: int,
+        min_emitters: int,
+        augment: bool,
+        target_sigma_px: float,
+        seed: int,
+    ) -> None:
+        self.epoch = 0
+        self._data = data
+        self._normalization = normalization
+        self._height = min(patch_size, data.frames.height)
+        self._width = min(patch_size, data.frames.width)
+        self._patches = patches
+        self._min_emitters = min_emitters
+        self._augment = augment
+        self._target_sigma_px = target_sigma_px
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return self._patches
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """Return normalized frame (1, y, x) and density map (1, f y, f x) of one patch.
+
+        Raises
+        ------
+        IndexError
+            There is no such item.
+        InputError
+            No patch with enough emitters was found.
+        """
+        if not 0 <= index < self._patches:
+            raise IndexError(f"item {index} of {self._patches}")
+        generator = np.random.default_rng([self._seed, self.epoch, index])
+        frame, density = load_patch(
+            self._data, self._draw(generator), self._normalization, self._target_sigma_px
+        )
+        if self._augment:
+            # a patch that is not square keeps its shape under half turns only
+            turns = (
+                generator.integers(4) if self._height == self._width else 2 * generator.integers(2)
+            )
+            mirror = bool(generator.integers(2))
+            frame, density = (_turned(image, int(turns), mirror) for image in (frame, density))
+        return _channel(frame), _channel(density)
+
+    def _draw(self, generator: np.random.Generator) -> Patch:
+        frames = self._data.frames
+        for _ in range(_DRAWS_PER_PATCH):
+            patch = Patch(
+                frame=self._data.training_frames[
+                    int(generator.integers(len(self._data.training_frames)))
+                ],
+                top=int(generator.integers(frames.height - self._height + 1)),
+                left=int(generator.integers(frames.width - self._width + 1)),
+                height=self._height,
+                width=self._width,
+            )
+            if self._data.truth.count_emitters(patch) >= self._min_emitters:
+                return patch
+        raise InputError(
+            f"None of {_DRAWS_PER_PATCH} random patches of {self._height} x {self._width} px holds "
+            f"{self._min_emitters} emitter(s). Lower the minimum of emitters or enlarge the patch."
+        )
+
+
+class PatchGrid(Dataset[tuple[Tensor, Tensor]]):
+    """The whole validation frames, cut once into patches that cover them.
+
+    Parameters
+    ----------
+    data, normalization, patch_size, target_sigma_px
+        As in :class:`ImageDataset`.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        normalization: Normalization,
+        *,
+        patch_size: int,
+        target_sigma_px: float,
+    ) -> None:
+        self._data = data
+        self._normalization = normalization
+        self._target_sigma_px = target_sigma_px
+        height = min(patch_size, data.frames.height)
+        width = min(patch_size, data.frames.width)
+        self._patches = [
+            Patch(frame, top, left, height, width)
+            for frame in data.validation_frames
+            for top in _covering_starts(data.frames.height, height)
+            for left in _covering_starts(data.frames.width, width)
+        ]
+
+    def __len__(self) -> int:
+        return len(self._patches)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """Return normalized frame (1, y, x) and density map (1, f y, f x) of one patch."""
+        patch = self._patches[index]
+        frame, density = load_patch(self._data, patch, self._normalization, self._target_sigma_px)
+        return _channel(frame), _channel(density)
+
+
+def load_patch(
+    data: TrainingData, patch: Patch, normalization: Normalization, target_sigma_px: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the normalized frame (y, x) and the density map (f y, f x) of a patch."""
+    (frame,) = data.frames.read(patch.frame, patch.frame + 1)
+    rows = slice(patch.top, patch.top + patch.height)
+    columns = slice(patch.left, patch.left + patch.width)
+    density = data.truth.render(patch, target_sigma_px)
+    return normalization.apply(frame[rows, columns]), density
+
+
+def _covering_starts(length: int, side: int) -> list[int]:
+    """Return where the fewest patches that cover a length start; neighbours may overlap."""
+    count = -(-length // side)
+    return [round(k * (length - side) / max(1, count - 1)) for k in range(count)]
+
+
+def _turned(image: NDArray[np.float32], quarter_turns: int, mirror: bool) -> NDArray[np.float32]:
+    turned: NDArray[np.float32] = np.rot90(image, quarter_turns)
+    return turned[:, ::-1] if mirror else turned
+
+
+def _channel(image: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(image))[None]
+
+
+def load_batch(
+    dataset: Dataset[tuple[Tensor, Tensor]], indices: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    """Stack items: frames (N, 1, y, x) and density maps (N, 1, f y, f x)."""
+    frames, densities = zip(*(dataset[index] for index in indices), strict=True)
+    return torch.stack(frames), torch.stack(densities)

@@ -1,0 +1,116 @@
+"""What a training run tells those who watch it: widget, command line and tests alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Preview:
+    """One validation frame, or its upper left part, with its truth and what the network sees.
+
+    Attributes
+    ----------
+    frame
+        Shape (Y, X), camera counts.
+    truth, prediction
+        Shape (f Y, f X), emitters per fine pixel; the prediction is clamped at 0.
+    frame_number
+        Where the frame is in the movie, from 0.
+    """
+
+    frame: NDArray[np.float32]
+    truth: NDArray[np.float32]
+    prediction: NDArray[np.float32]
+    frame_number: int
+
+
+@dataclass(frozen=True)
+class TrainingStarted:
+    """Training is set up; nothing has been computed yet.
+
+    Attributes
+    ----------
+    device, precision
+        Where and with what arithmetic it runs.
+    parameters
+        Trainable numbers of the network.
+    first_epoch
+        1, or the epoch at which a resumed training goes on.
+    warnings
+        Sentences for the user, such as a lambda at which the empty image wins.
+    """
+
+    device: str
+    precision: Literal["float32", "bfloat16"]
+    parameters: int
+    epochs: int
+    steps_per_epoch: int
+    training_frames: int
+    validation_frames: int
+    first_epoch: int
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StepFinished:
+    """One batch was learned from. Epochs and steps count from 1."""
+
+    epoch: int
+    step: int
+    loss: float
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class EpochFinished:
+    """One pass over the training patches is over, and the validation frames were looked at."""
+
+    epoch: int
+    training_loss: float
+    validation_loss: float
+    learning_rate: float
+    is_best: bool
+    preview: Preview
+
+
+@dataclass(frozen=True)
+class ModelSaved:
+    """A model is on disk: the best so far, or the last one, from which training can go on."""
+
+    path: Path
+    kind: Literal["best", "last"]
+    epoch: int
+
+
+@dataclass(frozen=True)
+class TrainingStopped:
+    """The user stopped the training; best and last model are on disk."""
+
+    epoch: int
+    best_path: Path
+    last_path: Path
+
+
+@dataclass(frozen=True)
+class TrainingFinished:
+    """Training came to its end; best and last model are on disk."""
+
+    epoch: int
+    best_epoch: int
+    best_validation_loss: float
+    best_path: Path
+    last_path: Path
+    reason: Literal["all epochs done", "no longer improving", "time limit reached"]
+
+
+TrainingEvent = (
+    TrainingStarted | StepFinished | EpochFinished | ModelSaved | TrainingStopped | TrainingFinished
+)

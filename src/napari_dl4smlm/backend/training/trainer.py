@@ -1,0 +1,464 @@
+"""The training loop: a stream of events that widget, command line and tests follow alike."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+
+from napari_dl4smlm.backend.atomic_file import check_folder, set_aside
+from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.backend.losses.registry import Loss, create_loss
+from napari_dl4smlm.backend.models.device import select_device, supports_bfloat16
+from napari_dl4smlm.backend.models.model_file import ModelCard, load_model, save_model
+from napari_dl4smlm.backend.models.registry import create_model, parameter_count
+from napari_dl4smlm.backend.training.checkpoint import (
+    Progress,
+    load_checkpoint,
+    optimizer_tensors,
+    restore_optimizer,
+)
+from napari_dl4smlm.backend.training.datasets import (
+    ImageDataset,
+    PatchGrid,
+    TrainingData,
+    load_batch,
+    load_patch,
+)
+from napari_dl4smlm.backend.training.events import (
+    EpochFinished,
+    ModelSaved,
+    Preview,
+    StepFinished,
+    TrainingEvent,
+    TrainingFinished,
+    TrainingStarted,
+    TrainingStopped,
+)
+from napari_dl4smlm.backend.training.truth import Patch
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Sequence
+
+    from torch import Tensor
+
+    from napari_dl4smlm.backend.models.network import SuperResolutionNetwork
+    from napari_dl4smlm.backend.training.config import TrainingConfig
+
+DENSITY_AMPLITUDE = 50.0
+"""What a network predicts for one emitter, before it is divided by this very number.
+
+With 1 the random output of a fresh network would be far above its target almost everywhere; 50 is
+the scale at which Deep-STORM's code trains (Nehme et al. 2018, doi:10.1364/OPTICA.5.000458).
+"""
+
+_PREVIEW_PX = 64
+_LARGEST_FOREGROUND_WEIGHT = 100.0
+
+
+class TrainingDivergedError(InputError):
+    """The loss is no longer a number; the models on disk are from before that."""
+
+
+class Trainer:
+    """Train one network on one set of data.
+
+    The best model (by validation loss) is kept in ``out``, the last one, from which training can
+    go on, beside it as ``NAME.last.safetensors``. Files of an earlier training are set aside.
+
+    Parameters
+    ----------
+    data
+        Frames with truth.
+    config
+        Network, loss, device and schedule.
+    out
+        File for the best model, ``.safetensors``.
+    resume
+        Go on from the last model beside ``out``. On a CPU the result is the same, bit for bit, as
+        if training had never stopped.
+
+    Raises
+    ------
+    InputError
+        An unknown model, option, loss or device; a lambda that is not above 0; a folder that
+        cannot be written to; a last model that is missing or was made with another config.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        config: TrainingConfig,
+        out: str | os.PathLike[str],
+        *,
+        resume: bool = False,
+    ) -> None:
+        self._data = data
+        self._config = config
+        self.best_path = Path(out)
+        self.last_path = self.best_path.with_name(f"{self.best_path.stem}.last.safetensors")
+        check_folder(self.best_path.parent)
+        self._device = select_device(config.device)
+        self._bfloat16 = _use_bfloat16(config.precision, self._device)
+        self._network = self._create_network()
+        # PyTorch does not declare the argument
+        self._network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._optimizer = torch.optim.Adam(self._network.parameters(), config.learning_rate)
+        self._normalization = data.fit_normalization()
+        self._loss = self._create_loss()
+        self._progress = Progress()
+        self._resumed = resume
+        if resume:
+            self._restore()
+        self._training_set = ImageDataset(
+            data,
+            self._normalization,
+            patch_size=config.patch_size,
+            patches=config.patches_per_epoch,
+            min_emitters=config.min_emitters,
+            augment=config.augment,
+            target_sigma_px=self._loss.target_sigma_px,
+            seed=config.seed,
+        )
+        self._validation_set = PatchGrid(
+            data,
+            self._normalization,
+            patch_size=config.patch_size,
+            target_sigma_px=self._loss.target_sigma_px,
+        )
+        self._steps_per_epoch = math.ceil(config.patches_per_epoch / config.batch_size)
+        self._stop_requested = threading.Event()
+
+    def stop(self) -> None:
+        """End the stream after the step under way; may be called from any thread."""
+        self._stop_requested.set()
+
+    def events(self) -> Iterator[TrainingEvent]:
+        """Train, and tell what happens.
+
+        Yields
+        ------
+        TrainingEvent
+            ``TrainingStarted``, then ``StepFinished`` for every step and ``EpochFinished`` and
+            ``ModelSaved`` for every epoch, and ``TrainingFinished`` or ``TrainingStopped`` last.
+            Arrays in events are copies on the host.
+
+        Raises
+        ------
+        TrainingDivergedError
+            The loss is not a number any more.
+        """
+        yield self._started()
+        if not self._resumed:
+            for path in (self.best_path, self.last_path):
+                set_aside(path)
+        clock = _Clock(self._config.max_minutes)
+        reason = self._reason_to_end(clock)
+        while reason is None:
+            for step_finished in self._train_epoch(clock):
+                yield step_finished
+                if self._stop_requested.is_set():
+                    yield from self._stopped()
+                    return
+                if clock.is_over():
+                    break
+            yield from self._finish_epoch()
+            reason = self._reason_to_end(clock)
+            if self._stop_requested.is_set() and reason is None:
+                yield from self._stopped()
+                return
+        yield self._finished(reason)
+
+    def _create_network(self) -> SuperResolutionNetwork:
+        # the generator of the process is left as it was: other work may depend on it
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self._config.seed)
+            return create_model(
+                self._config.model,
+                upsampling_factor=self._data.upsampling_factor,
+                **self._config.model_options,
+            )
+
+    def _create_loss(self) -> Loss:
+        config = self._config
+        loss = create_loss(config.loss, lambda_=config.lambda_)
+        weight = config.foreground_weight
+        if weight is None:
+            share = self._data.foreground_fraction(loss.target_sigma_px)
+            weight = (1 - share) / share if share > 0 else _LARGEST_FOREGROUND_WEIGHT
+            weight = min(max(weight, 1.0), _LARGEST_FOREGROUND_WEIGHT)
+        loss.foreground_weight = weight
+        return loss
+
+    def _restore(self) -> None:
+        if not self.last_path.exists():
+            raise InputError(
+                f"There is no {self.last_path} to resume from. Train without --resume first."
+            )
+        last = load_model(self.last_path)
+        made_with = last.card.training
+        asked_for = self._recorded_config()
+        may_change = {"epochs", "max_minutes", "early_stopping", "device"}
+        for key in asked_for.keys() - may_change:
+            if made_with.get(key) != asked_for[key]:
+                raise InputError(
+                    f"{self.last_path} was trained with {key} = {made_with.get(key)!r}, but "
+                    f"{asked_for[key]!r} was asked for. Resume with the same options, or train "
+                    "anew."
+                )
+        self._network.load_state_dict(last.network.state_dict())
+        tensors, learning_rate, self._progress = load_checkpoint(self.last_path)
+        restore_optimizer(self._optimizer, tensors)
+        self._set_learning_rate(learning_rate)
+        self._normalization = last.card.normalization
+
+    def _recorded_config(self) -> dict[str, object]:
+        recorded = self._config.model_dump(mode="json", by_alias=True)
+        return recorded | {
+            "lambda": self._loss.lambda_,
+            "foreground_weight": self._loss.foreground_weight,
+            "precision": "bfloat16" if self._bfloat16 else "float32",
+            "training_frames": list(self._data.training_frames),
+            "validation_frames": list(self._data.validation_frames),
+        }
+
+    def _started(self) -> TrainingStarted:
+        return TrainingStarted(
+            device=str(self._device),
+            precision="bfloat16" if self._bfloat16 else "float32",
+            parameters=parameter_count(self._network),
+            epochs=self._config.epochs,
+            steps_per_epoch=self._steps_per_epoch,
+            training_frames=len(self._data.training_frames),
+            validation_frames=len(self._data.validation_frames),
+            first_epoch=self._progress.epoch,
+            warnings=tuple(self._warnings()),
+        )
+
+    def _warnings(self) -> Iterator[str]:
+        sample = min(self._config.batch_size, len(self._training_set))
+        _, targets = load_batch(self._training_set, range(sample))
+        smallest = self._loss.smallest_useful_lambda(targets)
+        if self._loss.lambda_ <= smallest:
+            yield (
+                f"lambda is {self._loss.lambda_:g}. At or below {smallest:.3g} an empty image has "
+                "the lowest loss on these data, since the L1 term then outweighs every emitter: "
+                f"expect to see nothing. The default is {self._loss.default_lambda:g}."
+            )
+
+    def _train_epoch(self, clock: _Clock) -> Iterator[StepFinished]:
+        progress = self._progress
+        self._training_set.epoch = progress.epoch
+        batches = self._batches_of_epoch()[progress.step :]
+        remaining = (self._config.epochs - progress.epoch) * self._steps_per_epoch + len(batches)
+        for frames, targets in _prefetch(self._training_set, batches):
+            loss = self._step(frames, targets)
+            progress.step += 1
+            progress.loss_sum += loss
+            remaining -= 1
+            clock.steps += 1
+            yield StepFinished(progress.epoch, progress.step, loss, clock.seconds_left(remaining))
+
+    def _batches_of_epoch(self) -> list[list[int]]:
+        size = self._config.batch_size
+        # items are random already: their order needs no shuffling
+        items = list(range(len(self._training_set)))
+        return [items[start : start + size] for start in range(0, len(items), size)]
+
+    def _step(self, frames: Tensor, targets: Tensor) -> float:
+        self._network.train()
+        loss = self._loss_of(frames, targets)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise self._diverged("loss", value)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+        return value
+
+    def _loss_of(self, frames: Tensor, targets: Tensor) -> Tensor:
+        loss: Tensor = self._loss(self._predict(frames), targets.to(self._device))
+        return loss
+
+    def _predict(self, frames: Tensor) -> Tensor:
+        """Return density maps in emitters per fine pixel."""
+        frames = frames.to(self._device).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
+            output: Tensor = self._network(frames)
+        return output.float() / DENSITY_AMPLITUDE
+
+    @torch.inference_mode()
+    def _validate(self) -> float:
+        # eval mode, or the validation frames would move the batch norms' running statistics
+        self._network.eval()
+        items = range(len(self._validation_set))
+        size = self._config.batch_size
+        batches = [items[start : start + size] for start in items[::size]]
+        total = sum(
+            float(self._loss_of(frames, targets)) * len(frames)
+            for frames, targets in _prefetch(self._validation_set, batches)
+        )
+        return total / len(items)
+
+    @torch.inference_mode()
+    def _preview(self) -> Preview:
+        self._network.eval()
+        frames = self._data.frames
+        number = self._data.validation_frames[0]
+        height, width = min(_PREVIEW_PX, frames.height), min(_PREVIEW_PX, frames.width)
+        patch = Patch(number, 0, 0, height, width)
+        frame, truth = load_patch(
+            self._data, patch, self._normalization, self._loss.target_sigma_px
+        )
+        density = self._predict(torch.from_numpy(frame)[None, None]).clamp_min(0)[0, 0]
+        (raw,) = frames.read(number, number + 1)
+        return Preview(
+            frame=raw[:height, :width].astype(np.float32),
+            truth=truth,
+            prediction=density.cpu().numpy().copy(),
+            frame_number=number,
+        )
+
+    def _finish_epoch(self) -> Iterator[TrainingEvent]:
+        progress = self._progress
+        epoch, steps = progress.epoch, progress.step
+        validation_loss = self._validate()
+        if not math.isfinite(validation_loss):
+            raise self._diverged("validation loss", validation_loss)
+        training_loss = progress.loss_sum / steps
+        learning_rate = self._optimizer.param_groups[0]["lr"]
+        is_best = progress.finish_epoch(validation_loss, learning_rate, steps)
+        stale = progress.stale_epochs
+        if stale and stale % (self._config.plateau_patience + 1) == 0:
+            self._set_learning_rate(learning_rate * self._config.plateau_factor)
+        yield EpochFinished(
+            epoch, training_loss, validation_loss, learning_rate, is_best, self._preview()
+        )
+        if is_best:
+            yield self._save_best(epoch)
+        yield self._save_last(epoch)
+
+    def _reason_to_end(
+        self, clock: _Clock
+    ) -> Literal["all epochs done", "no longer improving", "time limit reached"] | None:
+        patience = self._config.early_stopping
+        if self._progress.epoch > self._config.epochs:
+            return "all epochs done"
+        if patience is not None and self._progress.stale_epochs >= patience:
+            return "no longer improving"
+        if clock.is_over():
+            return "time limit reached"
+        return None
+
+    def _stopped(self) -> Iterator[TrainingEvent]:
+        epoch = self._progress.epoch
+        if not self.best_path.exists():
+            # stopped before the first epoch was over: what there is, is the best there is
+            yield self._save_best(epoch)
+        yield self._save_last(epoch)
+        yield TrainingStopped(epoch, self.best_path, self.last_path)
+
+    def _finished(
+        self, reason: Literal["all epochs done", "no longer improving", "time limit reached"]
+    ) -> TrainingFinished:
+        progress = self._progress
+        assert progress.best_validation_loss is not None
+        return TrainingFinished(
+            epoch=progress.epoch - 1,
+            best_epoch=progress.best_epoch,
+            best_validation_loss=progress.best_validation_loss,
+            best_path=self.best_path,
+            last_path=self.last_path,
+            reason=reason,
+        )
+
+    def _save_best(self, epoch: int) -> ModelSaved:
+        save_model(self.best_path, self._network, self._card())
+        return ModelSaved(self.best_path, "best", epoch)
+
+    def _save_last(self, epoch: int) -> ModelSaved:
+        save_model(
+            self.last_path,
+            self._network,
+            self._card(),
+            training_state=optimizer_tensors(self._optimizer),
+            training_progress=self._progress.to_json()
+            | {"learning_rate": self._optimizer.param_groups[0]["lr"]},
+        )
+        return ModelSaved(self.last_path, "last", epoch)
+
+    def _card(self) -> ModelCard:
+        return ModelCard(
+            architecture=self._network.name,
+            options=self._network.options,
+            upsampling_factor=self._network.upsampling_factor,
+            pixel_size_nm=self._data.pixel_size_nm,
+            normalization=self._normalization,
+            density_amplitude=DENSITY_AMPLITUDE,
+            training=self._recorded_config(),
+            history=list(self._progress.history),
+        )
+
+    def _set_learning_rate(self, learning_rate: float) -> None:
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate
+
+    def _diverged(self, what: str, value: float) -> TrainingDivergedError:
+        progress = self._progress
+        kept = (
+            f"The best model (epoch {progress.best_epoch}) is kept in {self.best_path}."
+            if progress.best_epoch
+            else "No model was saved yet."
+        )
+        learning_rate = self._optimizer.param_groups[0]["lr"]
+        return TrainingDivergedError(
+            f"Training diverged: the {what} became {value} in epoch {progress.epoch}, step "
+            f"{progress.step + 1}. {kept} Train with a learning rate below {learning_rate:g}."
+        )
+
+
+class _Clock:
+    """How long a run has taken, and may still take."""
+
+    def __init__(self, max_minutes: float | None) -> None:
+        self._start = time.monotonic()
+        self._limit = math.inf if max_minutes is None else 60 * max_minutes
+        self.steps = 0
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._start
+
+    def is_over(self) -> bool:
+        return self._elapsed() >= self._limit
+
+    def seconds_left(self, steps: int) -> float:
+        elapsed = self._elapsed()
+        return max(0.0, min(elapsed / self.steps * steps, self._limit - elapsed))
+
+
+def _use_bfloat16(precision: str, device: torch.device) -> bool:
+    if precision == "auto":
+        return supports_bfloat16(device)
+    return precision == "bfloat16"
+
+
+def _prefetch(
+    dataset: ImageDataset | PatchGrid, batches: Sequence[Sequence[int]]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Load the next batch while the caller works on this one."""
+    with ThreadPoolExecutor(max_workers=1) as loader:
+        upcoming = None
+        for batch in batches:
+            following = loader.submit(load_batch, dataset, batch)
+            if upcoming is not None:
+                yield upcoming.result()
+            upcoming = following
+        if upcoming is not None:
+            yield upcoming.result()

@@ -1,0 +1,29 @@
+"""The command line: arguments become a config, the config goes to the backend.
+
+This is the only room that prints. torch is imported by the commands when they run, so that
+``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import click
+
+from napari_dl4smlm import __version__
+from napari_dl4smlm.cli.demo import demo
+from napari_dl4smlm.cli.listings import devices, models
+from napari_dl4smlm.cli.predict import predict
+from napari_dl4smlm.cli.train import train
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="dl4smlm")
+def main() -> None:
+    """Deep learning for single-molecule localization microscopy.
+
+    Train a network on frames whose emitters are known, then turn movies into super-resolution
+    images and tables of localizations. `dl4smlm demo` shows all of it in a few minutes.
+    """
+
+
+for command in (train, predict, models, devices, demo):
+    main.add_command(command)

@@ -1,0 +1,138 @@
+"""`dl4smlm train`: from frames with truth to a model file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from tqdm import tqdm
+
+from napari_dl4smlm.backend.training.config import DataConfig, TrainingConfig, TrainingJob
+from napari_dl4smlm.backend.training.events import (
+    EpochFinished,
+    StepFinished,
+    TrainingEvent,
+    TrainingFinished,
+    TrainingStarted,
+    TrainingStopped,
+)
+from napari_dl4smlm.cli.interrupts import INTERRUPTED, stop_on_interrupt
+from napari_dl4smlm.cli.options import (
+    build,
+    config_options,
+    given,
+    read_config,
+    report_errors,
+    write_config,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@click.command(
+    epilog="Example: dl4smlm train --movie movie.tif --localizations positions.csv "
+    "--pixel-size-nm 100 --out model.safetensors"
+)
+@config_options(DataConfig, TrainingConfig)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="file for the best model; the last one goes to NAME.last.safetensors beside it"
+    "  [default: model.safetensors]",
+)
+@click.option("--resume", is_flag=True, help="go on from the last model beside --out")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="YAML with any of these options; options given here win",
+)
+@click.option(
+    "--save-config", type=click.Path(path_type=Path), help="write the options of this run as YAML"
+)
+@report_errors
+def train(
+    out: Path | None, resume: bool, config: Path | None, save_config: Path | None, **options: Any
+) -> None:
+    """Train a network on frames whose emitters are known.
+
+    Give a movie with a table of positions (--movie, --localizations), or pairs of raw and true
+    images (--pairs). Ctrl-C ends training after the step under way; the best and the last model
+    are then on disk, and --resume goes on from there.
+    """
+    job = _job(read_config(config), out, options)
+    if save_config is not None:
+        write_config(save_config, job.to_dict())
+    from napari_dl4smlm.backend.training.datasets import TrainingData
+    from napari_dl4smlm.backend.training.trainer import Trainer
+
+    with TrainingData.open(job.data, seed=job.training.seed) as data:
+        trainer = Trainer(data, job.training, job.out, resume=resume)
+        with stop_on_interrupt(trainer.stop):
+            last = follow(trainer.events(), title=job.training.model)
+    if isinstance(last, TrainingStopped):
+        raise click.exceptions.Exit(INTERRUPTED)
+
+
+def _job(saved: dict[str, Any], out: Path | None, options: dict[str, Any]) -> TrainingJob:
+    data = _section(saved, "data")
+    # a saved source must not stand beside the one that was asked for instead
+    if options["pairs"] is not None:
+        data = {k: v for k, v in data.items() if k not in ("movie", "localizations")}
+    elif options["movie"] is not None:
+        data = {k: v for k, v in data.items() if k != "pairs"}
+    values = saved | {
+        "data": data | given(options, DataConfig),
+        "training": _section(saved, "training") | given(options, TrainingConfig),
+    }
+    return build(TrainingJob, values if out is None else values | {"out": out})
+
+
+def _section(saved: dict[str, Any], name: str) -> dict[str, Any]:
+    section = saved.get(name)
+    return dict(section) if isinstance(section, dict) else {}
+
+
+def follow(events: Iterator[TrainingEvent], *, title: str) -> TrainingEvent:
+    """Print a training as it runs; return its last event."""
+    seconds_left = 0.0
+    # on a terminal only: a log file has the epoch lines
+    with tqdm(desc=title, unit="step", disable=None, dynamic_ncols=True) as bar:
+        for event in events:
+            match event:
+                case TrainingStarted():
+                    bar.total = event.epochs * event.steps_per_epoch
+                    bar.update((event.first_epoch - 1) * event.steps_per_epoch)
+                    tqdm.write(_describe_start(event))
+                case StepFinished():
+                    seconds_left = event.seconds_left
+                    bar.set_postfix(loss=f"{event.loss:.4g}", refresh=False)
+                    bar.update()
+                case EpochFinished():
+                    tqdm.write(
+                        f"epoch {event.epoch}: training loss {event.training_loss:.5g}, "
+                        f"validation loss {event.validation_loss:.5g}"
+                        + (" (best so far)" if event.is_best else "")
+                        + f", {tqdm.format_interval(seconds_left)} left"
+                    )
+                case TrainingStopped():
+                    tqdm.write(
+                        f"Stopped in epoch {event.epoch}. Best model: {event.best_path}, last "
+                        f"model: {event.last_path} (go on with --resume)."
+                    )
+                case TrainingFinished():
+                    tqdm.write(
+                        f"Finished after epoch {event.epoch}: {event.reason}. Best model: "
+                        f"{event.best_path} (epoch {event.best_epoch}, validation loss "
+                        f"{event.best_validation_loss:.5g})."
+                    )
+    return event
+
+
+def _describe_start(event: TrainingStarted) -> str:
+    lines = [
+        f"Training {event.parameters:,} parameters on {event.training_frames} frames, validating "
+        f"on {event.validation_frames}; device {event.device}, {event.precision}."
+    ]
+    return "\n".join(lines + [f"Warning: {warning}" for warning in event.warnings])
