@@ -10,9 +10,9 @@ import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_dl4smlm.backend.acquisition import calibrated_tiff
 from napari_dl4smlm.backend.acquisition.frames import open_frames
 from napari_dl4smlm.backend.errors import InputError
-from napari_dl4smlm.backend.acquisition import calibrated_tiff
 from napari_dl4smlm.backend.prediction.reconstruction import (
     Reconstruction,
     write_reconstruction,

@@ -163,8 +163,9 @@ def test_validation_leaves_the_batch_norm_statistics_untouched(tiny_data, tiny_c
     after_last_step = None
     for event in trainer.events():
         statistics = {
-            name: value.clone()
-            for name, value in trainer._network.state_dict().items()
+            f"{part}.{name}": value.clone()
+            for part in ("averaged", "_network")
+            for name, value in getattr(trainer._learner, part).state_dict().items()
             if "running" in name
         }
         if isinstance(event, StepFinished):
@@ -185,7 +186,7 @@ def test_a_loss_that_is_not_a_number_ends_training_and_keeps_the_best_model(
             break
     kept = path.read_bytes()
     with torch.no_grad():
-        next(trainer._network.parameters()).fill_(torch.nan)
+        next(trainer._learner._network.parameters()).fill_(torch.nan)
     with pytest.raises(
         TrainingDivergedError, match=r"loss became nan in epoch 2.*\(epoch 1\) is kept"
     ):
@@ -208,9 +209,7 @@ def test_the_learning_rate_falls_on_a_plateau_and_training_ends_early(
         epochs=50,
     )
     trainer = Trainer(tiny_data, config, tmp_path / "m.safetensors")
-    trainer._network.requires_grad_(False)
-    next(trainer._network.parameters()).requires_grad_(True)
-    for module in trainer._network.modules():
+    for module in trainer._learner._network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 0.0
     events = list(trainer.events())
@@ -256,6 +255,16 @@ def test_a_lambda_at_which_the_empty_image_wins_is_warned_of(tiny_data, tiny_con
     assert "empty image" in warning
     normal = Trainer(tiny_data, tiny_config, tmp_path / "m.safetensors")
     assert next(normal.events()).warnings == ()
+
+
+def test_the_foreground_weight_balances_few_bright_against_many_dark_pixels(
+    tiny_data, tiny_config, tmp_path
+):
+    config = changed(tiny_config, loss="weighted_mse", epochs=1)
+    list(Trainer(tiny_data, config, tmp_path / "m.safetensors").events())
+    weight = load_model(tmp_path / "m.safetensors").card.training["foreground_weight"]
+    # four emitters of 7 x 7 fine pixels in a field of 32 x 32, now and then overlapping
+    assert 1024 / (4 * 49) - 1 < weight < 3 * 1024 / (4 * 49)
 
 
 @pytest.mark.parametrize(

@@ -144,12 +144,6 @@ def test_a_patch_shows_the_light_of_emitters_just_outside(data):
     assert data.truth.render(beside, 1.0).sum() == pytest.approx(0.0215, abs=2e-3)
 
 
-def test_the_foreground_is_49_fine_pixels_an_emitter(data):
-    share = data.truth.foreground_fraction(range(6), 1.0)
-    # an emitter on the corner of four pixels reaches three standard deviations to each side
-    assert share == pytest.approx(49 / (20 * 24 * 16), rel=0.01)
-
-
 def test_ten_thousand_patches_take_no_memory_until_they_are_asked_for(data):
     many = dataset(data, patches=10_000_000)
     assert len(many) == 10_000_000

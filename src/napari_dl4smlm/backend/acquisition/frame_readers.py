@@ -155,8 +155,8 @@ class RawReader:
         self._stored_dtype = stored_dtype
         self._files = list(dict.fromkeys(path for path, _ in places))
         number_of_file = {path: number for number, path in enumerate(self._files)}
-        self._file_of_frame = np.array([number_of_file[path] for path, _ in places])
-        self._offsets = np.array([offset for _, offset in places])
+        self._file_of_frame = np.array([number_of_file[path] for path, _ in places], np.int64)
+        self._offsets = np.array([offset for _, offset in places], np.int64)
         self._open_file: BufferedReader | None = None
         self._open_path: Path | None = None
 
@@ -195,17 +195,19 @@ class RawReader:
 
     def _opened(self, path: Path) -> BufferedReader:
         if self._open_file is None or path != self._open_path:
-            self.close()
+            self._close_file()
             self._open_file = path.open("rb")
             self._open_path = path
-            self.closed = False
         return self._open_file
 
-    def close(self) -> None:
-        """Close the file that is open, if any."""
+    def _close_file(self) -> None:
         if self._open_file is not None:
             self._open_file.close()
             self._open_file = None
+
+    def close(self) -> None:
+        """Close the file that is open, if any."""
+        self._close_file()
         self.closed = True
 
 

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
     from napari_dl4smlm.backend.acquisition.frame_readers import ArrayLike, FrameReader
 
-PIXEL_TYPES = ("uint8", "uint16", "uint32", "int8", "int16", "int32")
-FLOAT_PIXEL_TYPES = ("float16", "float32", "float64")
+PIXEL_TYPES = (
+    *("uint8", "uint16", "uint32", "int8", "int16", "int32"),
+    *("float16", "float32", "float64"),
+)
 
 
 class FrameStack:
@@ -224,13 +226,12 @@ def _opened_file(source: str | os.PathLike[str]) -> FrameStack:
 
 def _memory_map(path: Path) -> NDArray[Any]:
     try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError, EOFError) as error:
         raise InputError(
             f"{path.name} cannot be read as a .npy file: {error}. Save the frames again with "
             "numpy.save."
         ) from error
-    return array
 
 
 def _opened_array(source: ArrayLike) -> FrameStack:
@@ -248,10 +249,10 @@ def _require_pixels(stack: FrameStack) -> None:
             f"{stack.name} holds no pixels: its shape is {stack.shape}, as (frame, y, x). Give a "
             "movie with at least one frame."
         )
-    if stack.dtype not in (*PIXEL_TYPES, *FLOAT_PIXEL_TYPES):
+    if stack.dtype not in PIXEL_TYPES:
         raise InputError(
             f"{stack.name} has pixels of type {stack.dtype} (shape {stack.shape}). Convert them to "
-            f"one of {', '.join((*PIXEL_TYPES, *FLOAT_PIXEL_TYPES))}."
+            f"one of {', '.join(PIXEL_TYPES)}."
         )
 
 

@@ -151,15 +151,14 @@ def _is_told(size: tuple[float, float]) -> bool:
 
 
 def _ome_pixel_size_nm(ome: list[Element]) -> tuple[float, float]:
-    for pixels in ome[:1]:
-        lengths = (_number(pixels.get(f"PhysicalSize{axis}", "")) for axis in "YX")
-        units = (pixels.get(f"PhysicalSize{axis}Unit", "um") for axis in "YX")
-        height, width = (
-            length * NM_PER_UNIT.get(unit, math.nan)
-            for length, unit in zip(lengths, units, strict=True)
-        )
-        return height, width
-    return UNKNOWN
+    if not ome:
+        return UNKNOWN
+    height, width = (
+        _number(ome[0].get(f"PhysicalSize{axis}", ""))
+        * NM_PER_UNIT.get(ome[0].get(f"PhysicalSize{axis}Unit", "um"), math.nan)
+        for axis in "YX"
+    )
+    return height, width
 
 
 def _number(text: str) -> float:

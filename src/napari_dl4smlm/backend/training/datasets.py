@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
     from napari_dl4smlm.backend.training.config import DataConfig
 
-_FRAMES_TO_NORMALIZE = 256
+_PIXELS_TO_NORMALIZE = 2**25
+"""Enough for four digits of a mean, and 128 MiB."""
+
 _DRAWS_PER_PATCH = 200
 
 
@@ -99,14 +101,12 @@ class TrainingData:
         self.close()
 
     def fit_normalization(self) -> Normalization:
-        """Measure the intensities of the training frames, of at most 256 spread over the movie."""
-        spread = np.linspace(0, len(self.training_frames) - 1, _FRAMES_TO_NORMALIZE).round()
+        """Measure the intensities of training frames that are spread over the movie."""
+        count = max(1, _PIXELS_TO_NORMALIZE // (self.frames.height * self.frames.width))
+        count = min(count, len(self.training_frames))
+        spread = np.linspace(0, len(self.training_frames) - 1, count).round()
         numbers = [self.training_frames[k] for k in np.unique(spread.astype(int))]
         return Normalization.fit(self.frames.read(k, k + 1) for k in numbers)
-
-    def foreground_fraction(self, sigma_px: float) -> float:
-        """Return the share of fine pixels that an emitter reaches, from a few training frames."""
-        return self.truth.foreground_fraction(self.training_frames[:16], sigma_px)
 
 
 def _open_frames_and_truth(config: DataConfig, files: ExitStack) -> tuple[FrameStack, Truth, int]:

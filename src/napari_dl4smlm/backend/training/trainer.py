@@ -14,16 +14,15 @@ import torch
 
 from napari_dl4smlm.backend.atomic_file import check_folder, set_aside
 from napari_dl4smlm.backend.errors import InputError
-from napari_dl4smlm.backend.losses.registry import Loss, create_loss
+from napari_dl4smlm.backend.losses.registry import create_loss
 from napari_dl4smlm.backend.models.device import select_device, supports_bfloat16
-from napari_dl4smlm.backend.models.model_file import ModelCard, load_model, save_model
-from napari_dl4smlm.backend.models.registry import create_model, parameter_count
-from napari_dl4smlm.backend.training.checkpoint import (
-    Progress,
-    load_checkpoint,
-    optimizer_tensors,
-    restore_optimizer,
+from napari_dl4smlm.backend.models.model_file import (
+    ModelCard,
+    load_model,
+    load_training_state,
+    save_model,
 )
+from napari_dl4smlm.backend.models.registry import create_model, parameter_count
 from napari_dl4smlm.backend.training.datasets import (
     ImageDataset,
     PatchGrid,
@@ -41,6 +40,12 @@ from napari_dl4smlm.backend.training.events import (
     TrainingStarted,
     TrainingStopped,
 )
+from napari_dl4smlm.backend.training.learner import (
+    DENSITY_AMPLITUDE,
+    Learner,
+    NotANumberError,
+)
+from napari_dl4smlm.backend.training.progress import Progress
 from napari_dl4smlm.backend.training.truth import Patch
 
 if TYPE_CHECKING:
@@ -52,15 +57,9 @@ if TYPE_CHECKING:
     from napari_dl4smlm.backend.models.network import SuperResolutionNetwork
     from napari_dl4smlm.backend.training.config import TrainingConfig
 
-DENSITY_AMPLITUDE = 50.0
-"""What a network predicts for one emitter, before it is divided by this very number.
-
-With 1 the random output of a fresh network would be far above its target almost everywhere; 50 is
-the scale at which Deep-STORM's code trains (Nehme et al. 2018, doi:10.1364/OPTICA.5.000458).
-"""
-
 _PREVIEW_PX = 64
 _LARGEST_FOREGROUND_WEIGHT = 100.0
+_SAMPLED_PATCHES = 32
 
 
 class TrainingDivergedError(InputError):
@@ -107,16 +106,8 @@ class Trainer:
         check_folder(self.best_path.parent)
         self._device = select_device(config.device)
         self._bfloat16 = _use_bfloat16(config.precision, self._device)
-        self._network = self._create_network()
-        # PyTorch does not declare the argument
-        self._network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._optimizer = torch.optim.Adam(self._network.parameters(), config.learning_rate)
         self._normalization = data.fit_normalization()
-        self._loss = self._create_loss()
-        self._progress = Progress()
-        self._resumed = resume
-        if resume:
-            self._restore()
+        self._loss = create_loss(config.loss, lambda_=config.lambda_)
         self._training_set = ImageDataset(
             data,
             self._normalization,
@@ -127,6 +118,18 @@ class Trainer:
             target_sigma_px=self._loss.target_sigma_px,
             seed=config.seed,
         )
+        self._loss.foreground_weight = config.foreground_weight or self._balancing_weight()
+        self._learner = Learner(
+            self._create_network(),
+            self._loss,
+            device=self._device,
+            learning_rate=config.learning_rate,
+            bfloat16=self._bfloat16,
+        )
+        self._progress = Progress(config.learning_rate)
+        self._resumed = resume
+        if resume:
+            self._restore()
         self._validation_set = PatchGrid(
             data,
             self._normalization,
@@ -186,16 +189,15 @@ class Trainer:
                 **self._config.model_options,
             )
 
-    def _create_loss(self) -> Loss:
-        config = self._config
-        loss = create_loss(config.loss, lambda_=config.lambda_)
-        weight = config.foreground_weight
-        if weight is None:
-            share = self._data.foreground_fraction(loss.target_sigma_px)
-            weight = (1 - share) / share if share > 0 else _LARGEST_FOREGROUND_WEIGHT
-            weight = min(max(weight, 1.0), _LARGEST_FOREGROUND_WEIGHT)
-        loss.foreground_weight = weight
-        return loss
+    def _balancing_weight(self) -> float:
+        """Return background over foreground pixels, so that both count the same as a whole."""
+        _, targets = load_batch(self._training_set, self._sample())
+        share = float((targets > 0).float().mean())
+        weight = (1 - share) / share if share > 0 else _LARGEST_FOREGROUND_WEIGHT
+        return min(max(weight, 1.0), _LARGEST_FOREGROUND_WEIGHT)
+
+    def _sample(self) -> range:
+        return range(min(_SAMPLED_PATCHES, len(self._training_set)))
 
     def _restore(self) -> None:
         if not self.last_path.exists():
@@ -213,10 +215,10 @@ class Trainer:
                     f"{asked_for[key]!r} was asked for. Resume with the same options, or train "
                     "anew."
                 )
-        self._network.load_state_dict(last.network.state_dict())
-        tensors, learning_rate, self._progress = load_checkpoint(self.last_path)
-        restore_optimizer(self._optimizer, tensors)
-        self._set_learning_rate(learning_rate)
+        state, progress = load_training_state(self.last_path)
+        self._learner.restore(last.network.state_dict(), state)
+        self._progress = Progress.from_json(progress)
+        self._learner.learning_rate = self._progress.learning_rate
         self._normalization = last.card.normalization
 
     def _recorded_config(self) -> dict[str, object]:
@@ -233,7 +235,7 @@ class Trainer:
         return TrainingStarted(
             device=str(self._device),
             precision="bfloat16" if self._bfloat16 else "float32",
-            parameters=parameter_count(self._network),
+            parameters=parameter_count(self._learner.averaged),
             epochs=self._config.epochs,
             steps_per_epoch=self._steps_per_epoch,
             training_frames=len(self._data.training_frames),
@@ -243,8 +245,7 @@ class Trainer:
         )
 
     def _warnings(self) -> Iterator[str]:
-        sample = min(self._config.batch_size, len(self._training_set))
-        _, targets = load_batch(self._training_set, range(sample))
+        _, targets = load_batch(self._training_set, self._sample())
         smallest = self._loss.smallest_useful_lambda(targets)
         if self._loss.lambda_ <= smallest:
             yield (
@@ -273,43 +274,22 @@ class Trainer:
         return [items[start : start + size] for start in range(0, len(items), size)]
 
     def _step(self, frames: Tensor, targets: Tensor) -> float:
-        self._network.train()
-        loss = self._loss_of(frames, targets)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise self._diverged("loss", value)
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._optimizer.step()
-        return value
+        try:
+            return self._learner.step(frames, targets)
+        except NotANumberError as error:
+            raise self._diverged(str(error)) from error
 
-    def _loss_of(self, frames: Tensor, targets: Tensor) -> Tensor:
-        loss: Tensor = self._loss(self._predict(frames), targets.to(self._device))
-        return loss
-
-    def _predict(self, frames: Tensor) -> Tensor:
-        """Return density maps in emitters per fine pixel."""
-        frames = frames.to(self._device).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
-            output: Tensor = self._network(frames)
-        return output.float() / DENSITY_AMPLITUDE
-
-    @torch.inference_mode()
     def _validate(self) -> float:
-        # eval mode, or the validation frames would move the batch norms' running statistics
-        self._network.eval()
         items = range(len(self._validation_set))
         size = self._config.batch_size
         batches = [items[start : start + size] for start in items[::size]]
         total = sum(
-            float(self._loss_of(frames, targets)) * len(frames)
+            self._learner.evaluate(frames, targets) * len(frames)
             for frames, targets in _prefetch(self._validation_set, batches)
         )
         return total / len(items)
 
-    @torch.inference_mode()
     def _preview(self) -> Preview:
-        self._network.eval()
         frames = self._data.frames
         number = self._data.validation_frames[0]
         height, width = min(_PREVIEW_PX, frames.height), min(_PREVIEW_PX, frames.width)
@@ -317,7 +297,7 @@ class Trainer:
         frame, truth = load_patch(
             self._data, patch, self._normalization, self._loss.target_sigma_px
         )
-        density = self._predict(torch.from_numpy(frame)[None, None]).clamp_min(0)[0, 0]
+        density = self._learner.predict(torch.from_numpy(frame)[None, None]).clamp_min(0)[0, 0]
         (raw,) = frames.read(number, number + 1)
         return Preview(
             frame=raw[:height, :width].astype(np.float32),
@@ -328,16 +308,16 @@ class Trainer:
 
     def _finish_epoch(self) -> Iterator[TrainingEvent]:
         progress = self._progress
-        epoch, steps = progress.epoch, progress.step
+        epoch, learning_rate = progress.epoch, progress.learning_rate
+        training_loss = progress.loss_sum / progress.step
         validation_loss = self._validate()
         if not math.isfinite(validation_loss):
-            raise self._diverged("validation loss", validation_loss)
-        training_loss = progress.loss_sum / steps
-        learning_rate = self._optimizer.param_groups[0]["lr"]
-        is_best = progress.finish_epoch(validation_loss, learning_rate, steps)
+            raise self._diverged(f"the validation loss became {validation_loss}")
+        is_best = progress.finish_epoch(validation_loss)
         stale = progress.stale_epochs
         if stale and stale % (self._config.plateau_patience + 1) == 0:
-            self._set_learning_rate(learning_rate * self._config.plateau_factor)
+            progress.learning_rate *= self._config.plateau_factor
+            self._learner.learning_rate = progress.learning_rate
         yield EpochFinished(
             epoch, training_loss, validation_loss, learning_rate, is_best, self._preview()
         )
@@ -380,25 +360,25 @@ class Trainer:
         )
 
     def _save_best(self, epoch: int) -> ModelSaved:
-        save_model(self.best_path, self._network, self._card())
+        save_model(self.best_path, self._learner.averaged, self._card())
         return ModelSaved(self.best_path, "best", epoch)
 
     def _save_last(self, epoch: int) -> ModelSaved:
         save_model(
             self.last_path,
-            self._network,
+            self._learner.averaged,
             self._card(),
-            training_state=optimizer_tensors(self._optimizer),
-            training_progress=self._progress.to_json()
-            | {"learning_rate": self._optimizer.param_groups[0]["lr"]},
+            training_state=self._learner.state(),
+            training_progress=self._progress.to_json(),
         )
         return ModelSaved(self.last_path, "last", epoch)
 
     def _card(self) -> ModelCard:
+        network = self._learner.averaged
         return ModelCard(
-            architecture=self._network.name,
-            options=self._network.options,
-            upsampling_factor=self._network.upsampling_factor,
+            architecture=network.name,
+            options=network.options,
+            upsampling_factor=network.upsampling_factor,
             pixel_size_nm=self._data.pixel_size_nm,
             normalization=self._normalization,
             density_amplitude=DENSITY_AMPLITUDE,
@@ -406,21 +386,16 @@ class Trainer:
             history=list(self._progress.history),
         )
 
-    def _set_learning_rate(self, learning_rate: float) -> None:
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate
-
-    def _diverged(self, what: str, value: float) -> TrainingDivergedError:
+    def _diverged(self, what: str) -> TrainingDivergedError:
         progress = self._progress
         kept = (
             f"The best model (epoch {progress.best_epoch}) is kept in {self.best_path}."
             if progress.best_epoch
             else "No model was saved yet."
         )
-        learning_rate = self._optimizer.param_groups[0]["lr"]
         return TrainingDivergedError(
-            f"Training diverged: the {what} became {value} in epoch {progress.epoch}, step "
-            f"{progress.step + 1}. {kept} Train with a learning rate below {learning_rate:g}."
+            f"Training diverged: {what} in epoch {progress.epoch}, step {progress.step + 1}. "
+            f"{kept} Train with a learning rate below {progress.learning_rate:g}."
         )
 
 

@@ -10,8 +10,6 @@ import numpy as np
 from napari_dl4smlm.backend.localizations.density_map import render_density_map
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from napari_dl4smlm.backend.acquisition.frames import FrameStack
@@ -38,10 +36,6 @@ class Truth(Protocol):
 
     def count_emitters(self, patch: Patch) -> int:
         """Return how many emitters lie inside a patch."""
-        ...
-
-    def foreground_fraction(self, frames: Sequence[int], sigma_px: float) -> float:
-        """Return the share of fine pixels in whole frames that an emitter reaches."""
         ...
 
 
@@ -78,8 +72,6 @@ class PositionTruth:
         ordered = localizations.sorted_by_frame()
         self._positions_nm = ordered.positions_nm()
         self._frames = ordered.frame
-        self._height = height
-        self._width = width
         self._pixel_size_nm = pixel_size_nm
         self._upsampling_factor = upsampling_factor
 
@@ -111,15 +103,6 @@ class PositionTruth:
         positions = self._positions(patch)
         return int(((positions >= 0) & (positions < size)).all(axis=1).sum())
 
-    def foreground_fraction(self, frames: Sequence[int], sigma_px: float) -> float:
-        """Return the share of fine pixels that an emitter reaches, as rendered."""
-        shares = [
-            np.count_nonzero(self.render(Patch(k, 0, 0, self._height, self._width), sigma_px))
-            for k in frames
-        ]
-        fine_pixels = self._height * self._width * self._upsampling_factor**2
-        return sum(shares) / (len(frames) * fine_pixels)
-
 
 class ImageTruth:
     """Truth from images that are already on the fine grid.
@@ -135,7 +118,7 @@ class ImageTruth:
     upsampling_factor
         Fine pixels per camera pixel.
     brightest
-        Value of the brightest pixel of the training frames.
+        Value of the brightest pixel of all images.
     """
 
     def __init__(self, images: FrameStack, *, upsampling_factor: int, brightest: float) -> None:
@@ -155,8 +138,3 @@ class ImageTruth:
     def count_emitters(self, patch: Patch) -> int:
         """Return how many pixels of a patch are at least half as bright as the brightest one."""
         return int(np.count_nonzero(self.render(patch, 0) >= 0.5))
-
-    def foreground_fraction(self, frames: Sequence[int], sigma_px: float) -> float:
-        """Return the share of pixels above zero."""
-        shares = [np.count_nonzero(self._images.read(k, k + 1) > 0) for k in frames]
-        return sum(shares) / (len(frames) * self._images.height * self._images.width)
