@@ -8,8 +8,8 @@ microtubules beside it, for which no truth is given:
 
 Prints one row for each network: what it detects in frames 17-20 within 100 nm at the default
 threshold. Nothing is trained on these frames, but they choose the best epoch, and the default
-threshold was chosen with them in view. Times are wall-clock times: compare networks of one run only,
-on a machine that does nothing else, and with --epochs 1000, so that the time alone ends training.
+threshold was chosen with them in view. Times are wall-clock times: compare networks of one run
+only, on a machine that does nothing else, with --epochs 1000 so that the time alone ends training.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from napari_dl4smlm.backend.models.registry import MODELS
 from napari_dl4smlm.backend.prediction.config import PredictionConfig
 from napari_dl4smlm.backend.prediction.output import predict_to_files
 from napari_dl4smlm.backend.training.config import DataConfig, TrainingConfig
-from napari_dl4smlm.backend.training.datasets import TrainingData
+from napari_dl4smlm.backend.training.data import TrainingData
 from napari_dl4smlm.backend.training.events import EpochFinished, TrainingFinished
 from napari_dl4smlm.backend.training.trainer import Trainer
 

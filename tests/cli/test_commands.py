@@ -107,6 +107,11 @@ def test_an_option_wins_over_the_config(run, folder):
     assert load_model(folder / "b.safetensors").card.training["epochs"] == 1
 
 
+def test_the_folder_of_the_model_is_made(run, folder):
+    run("train", *MOVIE, *SMALL, "--epochs=1", "--out=models/first/m.safetensors")
+    assert (folder / "models" / "first" / "m.last.safetensors").exists()
+
+
 def test_pairs_of_folders_train_too(run, folder):
     for name, factor in (("raw", 1), ("truth", 2)):
         (folder / name).mkdir()
@@ -209,7 +214,7 @@ def test_every_config_field_is_an_option_with_a_description(run):
         (["train", *MOVIE, *SMALL, "--device=cuda:7"], "cuda"),
         (["train", *MOVIE, *SMALL, "--model-options=blocks"], "not of the form key=value"),
         (["train", *MOVIE, *SMALL, "--frames=5:99"], "'5:99' cannot be used: the movie has 8"),
-        (["train", *MOVIE, *SMALL, "--out=absent/m.safetensors"], "no folder absent"),
+        (["train", *MOVIE, *SMALL, "--out=movie.tif/m.safetensors"], "no folder movie.tif"),
         (["train", "--config=absent.yaml"], "config absent.yaml cannot be read"),
         (["predict", "movie.tif"], "no file model.safetensors"),
         (["predict", "movie.tif", "--threshold=0"], r"threshold: .*greater than 0 \(got 0"),

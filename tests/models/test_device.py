@@ -11,6 +11,7 @@ from napari_dl4smlm.backend.errors import DeviceError
 from napari_dl4smlm.backend.models.device import (
     DeviceInfo,
     available_devices,
+    is_out_of_memory,
     select_device,
     supports_bfloat16,
 )
@@ -212,3 +213,28 @@ def test_a_pytorch_that_cannot_tell_has_no_bfloat16(monkeypatch):
 
 def test_the_gpu_of_a_mac_is_not_taken_for_bfloat16():
     assert supports_bfloat16(torch.device("mps")) is False
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."),
+        RuntimeError("MPS backend out of memory (MPS allocated: 5.0 GB)"),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 1 bytes."),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    ],
+)
+def test_errors_for_lack_of_memory_are_known(error):
+    assert is_out_of_memory(error)
+
+
+def test_the_error_of_pytorch_on_this_cpu_is_known_to_be_for_lack_of_memory():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60)
+    assert is_out_of_memory(caught.value)
+
+
+def test_other_errors_are_not_taken_for_lack_of_memory():
+    assert not is_out_of_memory(RuntimeError("expected scalar type Float but found Double"))
+    assert not is_out_of_memory(OSError("out of memory"))

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import pytest
 import torch
 
 from napari_dl4smlm.backend.models.registry import create_model
 from napari_dl4smlm.backend.prediction.memory import (
     Portion,
     activation_bytes_per_pixel,
-    is_out_of_memory,
     plan_portion,
 )
 
@@ -70,28 +68,3 @@ def test_portions_shrink_to_one_frame_and_then_to_tiles_of_16_px():
         steps.append((portion.batch_size, portion.tile_size))
         portion = portion.reduced(100, 70)
     assert steps == [(4, None), (2, None), (1, None), (1, 50), (1, 25)]
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        MemoryError(),
-        torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."),
-        RuntimeError("MPS backend out of memory (MPS allocated: 5.0 GB)"),
-        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 1 bytes."),
-        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
-    ],
-)
-def test_errors_for_lack_of_memory_are_known(error):
-    assert is_out_of_memory(error)
-
-
-def test_the_error_of_pytorch_on_this_cpu_is_known_to_be_for_lack_of_memory():
-    with pytest.raises(RuntimeError) as caught:
-        torch.empty(2**60)
-    assert is_out_of_memory(caught.value)
-
-
-def test_other_errors_are_not_taken_for_lack_of_memory():
-    assert not is_out_of_memory(RuntimeError("expected scalar type Float but found Double"))
-    assert not is_out_of_memory(OSError("out of memory"))

@@ -7,7 +7,7 @@ import pytest
 from napari_dl4smlm.backend.acquisition.frames import open_frames
 from napari_dl4smlm.backend.simulation.filaments import FilamentMovieConfig, simulate_filaments
 from napari_dl4smlm.backend.training.config import TrainingConfig
-from napari_dl4smlm.backend.training.datasets import TrainingData, position_truth
+from napari_dl4smlm.backend.training.data import TrainingData, position_truth
 
 
 @pytest.fixture(scope="session")

@@ -196,6 +196,19 @@ def test_a_loss_that_is_not_a_number_ends_training_and_keeps_the_best_model(
         assert all(value.isfinite().all() for value in weights(tmp_path / name).values())
 
 
+def test_a_lack_of_memory_is_said_with_what_to_make_smaller(
+    tiny_data, tiny_config, tmp_path, monkeypatch
+):
+    trainer = Trainer(tiny_data, tiny_config, tmp_path / "m.safetensors")
+
+    def run_out(*args):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    monkeypatch.setattr(trainer._learner, "step", run_out)
+    with pytest.raises(InputError, match=r"memory of cpu .* 4 patches of 16 x 16 px.*No model was"):
+        list(trainer.events())
+
+
 def test_the_learning_rate_falls_on_a_plateau_and_training_ends_early(
     tiny_data, tiny_config, tmp_path
 ):

@@ -10,13 +10,8 @@ from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.table import Localizations
 from napari_dl4smlm.backend.localizations.thunderstorm import write_thunderstorm
 from napari_dl4smlm.backend.training.config import DataConfig
-from napari_dl4smlm.backend.training.datasets import (
-    ImageDataset,
-    PatchGrid,
-    TrainingData,
-    position_truth,
-    split_frames,
-)
+from napari_dl4smlm.backend.training.data import TrainingData, position_truth, split_frames
+from napari_dl4smlm.backend.training.datasets import ImageDataset, PatchGrid
 from napari_dl4smlm.backend.training.truth import Patch
 
 IDENTITY = Normalization(offset=0, scale=1, background=0, brightest=1)

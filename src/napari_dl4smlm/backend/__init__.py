@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from napari_dl4smlm.backend.prediction.output import predict_to_files
     from napari_dl4smlm.backend.prediction.predictor import Predictor
     from napari_dl4smlm.backend.training.config import DataConfig, TrainingConfig
-    from napari_dl4smlm.backend.training.datasets import ImageDataset, TrainingData
+    from napari_dl4smlm.backend.training.data import TrainingData
+    from napari_dl4smlm.backend.training.datasets import ImageDataset
     from napari_dl4smlm.backend.training.trainer import Trainer
 
 _HOMES = {
@@ -54,7 +55,7 @@ _HOMES = {
     "DataConfig": "training.config",
     "TrainingConfig": "training.config",
     "ImageDataset": "training.datasets",
-    "TrainingData": "training.datasets",
+    "TrainingData": "training.data",
     "Trainer": "training.trainer",
 }
 

@@ -82,7 +82,7 @@ def _simulate(name: str, out: Path, *, n_frames: int) -> SimulatedMovie:
 
 def _train(out: Path, device: str, epochs: int) -> None:
     from napari_dl4smlm.backend.training.config import DataConfig, TrainingConfig
-    from napari_dl4smlm.backend.training.datasets import TrainingData
+    from napari_dl4smlm.backend.training.data import TrainingData
     from napari_dl4smlm.backend.training.trainer import Trainer
 
     sources = DataConfig(movie=out / "training.tif", localizations=out / "training-positions.csv")

@@ -69,6 +69,18 @@ def config_options(
     return decorate
 
 
+def config_file_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command ``--config`` to read its options from YAML, and ``--save-config`` to write."""
+    path = click.Path(path_type=Path)
+    save = click.option("--save-config", type=path, help="write the options of this run as YAML")
+    read = click.option(
+        "--config",
+        type=path,
+        help="YAML with any of these options, as --save-config writes it; options given here win",
+    )
+    return read(save(command))
+
+
 def _option(name: str, field: FieldInfo) -> Callable[[Callable[..., None]], Callable[..., None]]:
     flag = _OPTION_NAMES.get(name, "--" + name.replace("_", "-"))
     kind = _bare_type(field.annotation)

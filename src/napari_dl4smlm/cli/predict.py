@@ -21,6 +21,7 @@ from napari_dl4smlm.backend.prediction.events import (
 from napari_dl4smlm.cli.interrupts import INTERRUPTED, stop_on_interrupt
 from napari_dl4smlm.cli.options import (
     build,
+    config_file_options,
     config_options,
     given,
     read_config,
@@ -54,14 +55,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="also write every frame's density map, as density_maps.tif: large",
 )
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    help="YAML with any of these options; options given here win",
-)
-@click.option(
-    "--save-config", type=click.Path(path_type=Path), help="write the options of this run as YAML"
-)
+@config_file_options
 @report_errors
 def predict(
     movie: Path,

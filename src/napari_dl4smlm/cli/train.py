@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from napari_dl4smlm.backend.training.events import (
 from napari_dl4smlm.cli.interrupts import INTERRUPTED, stop_on_interrupt
 from napari_dl4smlm.cli.options import (
     build,
+    config_file_options,
     config_options,
     given,
     read_config,
@@ -43,14 +45,7 @@ if TYPE_CHECKING:
     "  [default: model.safetensors]",
 )
 @click.option("--resume", is_flag=True, help="go on from the last model beside --out")
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    help="YAML with any of these options; options given here win",
-)
-@click.option(
-    "--save-config", type=click.Path(path_type=Path), help="write the options of this run as YAML"
-)
+@config_file_options
 @report_errors
 def train(
     out: Path | None, resume: bool, config: Path | None, save_config: Path | None, **options: Any
@@ -64,9 +59,11 @@ def train(
     job = _job(read_config(config), out, options)
     if save_config is not None:
         write_config(save_config, job.to_dict())
-    from napari_dl4smlm.backend.training.datasets import TrainingData
+    from napari_dl4smlm.backend.training.data import TrainingData
     from napari_dl4smlm.backend.training.trainer import Trainer
 
+    with suppress(OSError):  # the trainer says better what is wrong with a folder
+        job.out.parent.mkdir(parents=True, exist_ok=True)
     with TrainingData.open(job.data, seed=job.training.seed) as data:
         trainer = Trainer(data, job.training, job.out, resume=resume)
         with stop_on_interrupt(trainer.stop):

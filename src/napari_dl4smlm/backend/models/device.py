@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 
 _DEVICE_NAME = re.compile(r"(cpu|mps)(:0)?|cuda(:\d+)?")
 
+# What the libraries behind PyTorch say; only the first is an exception of its own.
+_OUT_OF_MEMORY = (
+    "out of memory",  # CUDA, MPS
+    "can't allocate memory",  # CPU
+    "not enough memory",  # CPU, on Windows
+    "ALLOC_FAILED",  # cuDNN, cuBLAS
+)
+
 
 @dataclass(frozen=True)
 class DeviceInfo:
@@ -119,6 +127,14 @@ def _unknown_device(name: str) -> DeviceError:
             "'auto' for the fastest device there is."
         )
     return DeviceError(str(unknown_name("device", name, ("auto", "cpu", "cuda", "cuda:1", "mps"))))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error of numpy or PyTorch means that the memory did not suffice."""
+    # under this name in all versions of PyTorch; the newer torch.OutOfMemoryError is the same
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)
 
 
 def _devices() -> Iterator[DeviceInfo]:

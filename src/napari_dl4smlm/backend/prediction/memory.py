@@ -30,14 +30,6 @@ _BATCH_BYTES = 2 * 2**30
 _MOST_FRAMES = 64
 """Beyond it there is nothing to gain, and progress would come in leaps."""
 
-# What the libraries behind PyTorch say; only the first is an exception of its own.
-_OUT_OF_MEMORY = (
-    "out of memory",  # CUDA, MPS
-    "can't allocate memory",  # CPU
-    "not enough memory",  # CPU, on Windows
-    "ALLOC_FAILED",  # cuDNN, cuBLAS
-)
-
 
 @dataclass(frozen=True)
 class Portion:
@@ -134,14 +126,6 @@ def activation_bytes_per_pixel(network: SuperResolutionNetwork) -> int:
     with torch.inference_mode():
         shadow(torch.empty(1, 1, side, side, device="meta"))
     return math.ceil(3 * 4 * max(values) / side**2)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error of numpy or PyTorch means that the memory did not suffice."""
-    # under this name in all versions of PyTorch; the newer torch.OutOfMemoryError is the same
-    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)
 
 
 def _batch_bytes(device: torch.device) -> int:

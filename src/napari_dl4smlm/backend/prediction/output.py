@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_dl4smlm import __version__
 from napari_dl4smlm.backend.acquisition.calibrated_tiff import calibrated_tiff
-from napari_dl4smlm.backend.atomic_file import atomic_file, set_aside
+from napari_dl4smlm.backend.atomic_file import atomic_file, check_folder, set_aside
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.thunderstorm import ThunderstormWriter
 from napari_dl4smlm.backend.prediction.config import PredictionConfig
@@ -222,12 +221,12 @@ def _image_bytes(predictor: Predictor) -> int:
 def _require_room(folder: Path, needed_bytes: int) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            free_bytes = shutil.disk_usage(folder).free
     except OSError as error:
         raise InputError(
-            f"Nothing can be written to {folder} ({error.strerror}). Choose another folder."
+            f"The folder {folder} cannot be created ({error.strerror}). Choose another one."
         ) from error
+    check_folder(folder)
+    free_bytes = shutil.disk_usage(folder).free
     if free_bytes < needed_bytes:
         raise InputError(
             f"{folder} has {free_bytes / 1e9:.2g} GB of room, but the images alone take "

@@ -13,7 +13,7 @@ import torch
 from napari_dl4smlm.backend.acquisition.frames import parse_frame_range
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.peaks import find_peaks
-from napari_dl4smlm.backend.models.device import select_device
+from napari_dl4smlm.backend.models.device import is_out_of_memory, select_device
 from napari_dl4smlm.backend.prediction.config import PredictionConfig
 from napari_dl4smlm.backend.prediction.events import (
     BatchPredicted,
@@ -22,7 +22,7 @@ from napari_dl4smlm.backend.prediction.events import (
     PredictionStarted,
     PredictionStopped,
 )
-from napari_dl4smlm.backend.prediction.memory import is_out_of_memory, plan_portion
+from napari_dl4smlm.backend.prediction.memory import plan_portion
 from napari_dl4smlm.backend.prediction.reconstruction import Reconstruction
 from napari_dl4smlm.backend.prediction.tiling import predict_tiled
 

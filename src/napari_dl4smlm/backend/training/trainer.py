@@ -15,7 +15,11 @@ import torch
 from napari_dl4smlm.backend.atomic_file import check_folder, set_aside
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.losses.registry import create_loss
-from napari_dl4smlm.backend.models.device import select_device, supports_bfloat16
+from napari_dl4smlm.backend.models.device import (
+    is_out_of_memory,
+    select_device,
+    supports_bfloat16,
+)
 from napari_dl4smlm.backend.models.model_file import (
     ModelCard,
     load_model,
@@ -26,7 +30,6 @@ from napari_dl4smlm.backend.models.registry import create_model, parameter_count
 from napari_dl4smlm.backend.training.datasets import (
     ImageDataset,
     PatchGrid,
-    TrainingData,
     load_batch,
     load_patch,
 )
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
 
     from napari_dl4smlm.backend.models.network import SuperResolutionNetwork
     from napari_dl4smlm.backend.training.config import TrainingConfig
+    from napari_dl4smlm.backend.training.data import TrainingData
 
 _PREVIEW_PX = 64
 _LARGEST_FOREGROUND_WEIGHT = 100.0
@@ -278,6 +282,14 @@ class Trainer:
             return self._learner.step(frames, targets)
         except NotANumberError as error:
             raise self._diverged(str(error)) from error
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise InputError(
+                f"The memory of {self._device} does not suffice for {len(frames)} patches of "
+                f"{frames.shape[-2]} x {frames.shape[-1]} px. Use a smaller batch or smaller "
+                f"patches. {self._models_on_disk()}"
+            ) from error
 
     def _validate(self) -> float:
         items = range(len(self._validation_set))
@@ -388,15 +400,15 @@ class Trainer:
 
     def _diverged(self, what: str) -> TrainingDivergedError:
         progress = self._progress
-        kept = (
-            f"The best model (epoch {progress.best_epoch}) is kept in {self.best_path}."
-            if progress.best_epoch
-            else "No model was saved yet."
-        )
         return TrainingDivergedError(
-            f"Training diverged: {what} in epoch {progress.epoch}, step {progress.step + 1}. "
-            f"{kept} Train with a learning rate below {progress.learning_rate:g}."
+            f"Training diverged: {what} in epoch {progress.epoch}, step {progress.step + 1}. Train "
+            f"with a learning rate below {progress.learning_rate:g}. {self._models_on_disk()}"
         )
+
+    def _models_on_disk(self) -> str:
+        if not self._progress.best_epoch:
+            return "No model was saved yet."
+        return f"The best model (epoch {self._progress.best_epoch}) is kept in {self.best_path}."
 
 
 class _Clock:
