@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+EndReason = Literal["all epochs done", "no longer improving", "time limit reached"]
+
+
 @dataclass(frozen=True)
 class Preview:
     """One validation frame, or its upper left part, with its truth and what the network sees.
@@ -108,7 +111,7 @@ class TrainingFinished:
     best_validation_loss: float
     best_path: Path
     last_path: Path
-    reason: Literal["all epochs done", "no longer improving", "time limit reached"]
+    reason: EndReason
 
 
 TrainingEvent = (

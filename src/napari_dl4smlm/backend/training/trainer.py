@@ -7,7 +7,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from napari_dl4smlm.backend.models.network import SuperResolutionNetwork
     from napari_dl4smlm.backend.training.config import TrainingConfig
     from napari_dl4smlm.backend.training.data import TrainingData
+    from napari_dl4smlm.backend.training.events import EndReason
 
 _PREVIEW_PX = 64
 _LARGEST_FOREGROUND_WEIGHT = 100.0
@@ -337,9 +338,7 @@ class Trainer:
             yield self._save_best(epoch)
         yield self._save_last(epoch)
 
-    def _reason_to_end(
-        self, clock: _Clock
-    ) -> Literal["all epochs done", "no longer improving", "time limit reached"] | None:
+    def _reason_to_end(self, clock: _Clock) -> EndReason | None:
         patience = self._config.early_stopping
         if self._progress.epoch > self._config.epochs:
             return "all epochs done"
@@ -357,9 +356,7 @@ class Trainer:
         yield self._save_last(epoch)
         yield TrainingStopped(epoch, self.best_path, self.last_path)
 
-    def _finished(
-        self, reason: Literal["all epochs done", "no longer improving", "time limit reached"]
-    ) -> TrainingFinished:
+    def _finished(self, reason: EndReason) -> TrainingFinished:
         progress = self._progress
         assert progress.best_validation_loss is not None
         return TrainingFinished(
