@@ -182,7 +182,9 @@ def test_devices_are_listed_with_the_reason_of_those_that_cannot_be_used(run):
     assert "not available: " in output
 
 
-@pytest.mark.parametrize("command", ["", "train", "predict", "models", "devices", "demo"])
+@pytest.mark.parametrize(
+    "command", ["", "train", "predict", "evaluate", "models", "devices", "demo"]
+)
 def test_help_explains_every_option(run, command):
     output = run(*command.split(), "--help").output
     options = output.split("Options:")[1]

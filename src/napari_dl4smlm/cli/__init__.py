@@ -10,6 +10,7 @@ import click
 
 from napari_dl4smlm import __version__
 from napari_dl4smlm.cli.demo import demo
+from napari_dl4smlm.cli.evaluate import evaluate
 from napari_dl4smlm.cli.listings import devices, models
 from napari_dl4smlm.cli.predict import predict
 from napari_dl4smlm.cli.train import train
@@ -25,5 +26,5 @@ def main() -> None:
     """
 
 
-for command in (train, predict, models, devices, demo):
+for command in (train, predict, evaluate, models, devices, demo):
     main.add_command(command)

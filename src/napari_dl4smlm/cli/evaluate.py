@@ -1,0 +1,185 @@
+"""`dl4smlm evaluate`: localizations and reconstruction against the truth."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.cli.options import report_errors
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_PERCENT = ("precision", "recall", "f1", "jaccard")
+_LABELS = {
+    "true_positives": "found",
+    "false_positives": "spurious",
+    "false_negatives": "missed",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "jaccard": "Jaccard index",
+    "rmse_nm": "RMSE (nm)",
+    "mad_nm": "mean absolute error |y| + |x| (nm)",
+    "bias_y_nm": "mean error in y (nm)",
+    "bias_x_nm": "mean error in x (nm)",
+    "efficiency": "efficiency (100 is perfect)",
+    "nmse_percent": "NMSE of the image, equal sums (%)",
+    "pearson": "correlation of the image",
+    "psnr_db": "PSNR of the image, equal sums (dB)",
+    "ssim": "SSIM of the image, equal sums",
+    "ms_ssim": "MS-SSIM of the image, equal sums",
+}
+
+
+@click.command(
+    epilog="Example: dl4smlm evaluate --predicted result/localizations.csv --truth positions.csv "
+    "--pixel-size-nm 100 --tolerance-nm 100"
+)
+@click.option(
+    "--predicted", type=click.Path(path_type=Path), required=True, help="ThunderSTORM table"
+)
+@click.option(
+    "--truth",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="ThunderSTORM table of the true positions",
+)
+@click.option(
+    "--pixel-size-nm",
+    type=float,
+    help="camera pixel in nm; needed for tables in pixels, and with --image",
+)
+@click.option(
+    "--tolerance-nm",
+    type=float,
+    default=250.0,
+    show_default=True,
+    help="largest distance between a localization and its emitter",
+)
+@click.option(
+    "--border-nm",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="rim of the field to leave out; needs --field-nm",
+)
+@click.option(
+    "--field-nm", type=(float, float), default=None, help="height and width of the field of view"
+)
+@click.option("--frames", help="frames to evaluate, A:B from 0 with B excluded; default all")
+@click.option(
+    "--image",
+    type=click.Path(path_type=Path),
+    help="reconstruction to compare with the true positions, drawn with one fine pixel of blur",
+)
+@click.option("--json", "as_json", is_flag=True, help="print one JSON object instead of a table")
+@report_errors
+def evaluate(
+    predicted: Path,
+    truth: Path,
+    pixel_size_nm: float | None,
+    tolerance_nm: float,
+    border_nm: float,
+    field_nm: tuple[float, float] | None,
+    frames: str | None,
+    image: Path | None,
+    as_json: bool,
+) -> None:
+    """Compare localizations with the true positions, frame by frame.
+
+    Every localization is paired with at most one emitter of the same frame, such that as many as
+    possible are paired. Frames that trained the model tell nothing about it: leave them out.
+    """
+    from napari_dl4smlm.backend.acquisition.frames import parse_frame_range
+    from napari_dl4smlm.backend.localizations.thunderstorm import read_thunderstorm
+    from napari_dl4smlm.backend.metrics.detection import detection_scores
+
+    found, emitters = (
+        read_thunderstorm(path, pixel_size_nm=pixel_size_nm) for path in (predicted, truth)
+    )
+    if frames is not None:
+        last = max((int(table.frame.max()) for table in (found, emitters) if len(table)), default=0)
+        chosen = parse_frame_range(frames, last + 1)
+        found, emitters = found.in_frames(chosen), emitters.in_frames(chosen)
+    scores = dataclasses.asdict(
+        detection_scores(
+            found,
+            emitters,
+            tolerance_nm=tolerance_nm,
+            border_nm=border_nm,
+            field_of_view_nm=field_nm,
+        )
+    )
+    if image is not None:
+        scores |= _image_scores(image, emitters.positions_nm(), pixel_size_nm)
+    click.echo(_as_json(scores) if as_json else _as_table(scores))
+
+
+def _image_scores(
+    path: Path, positions_nm: NDArray[np.float64], pixel_size_nm: float | None
+) -> dict[str, float]:
+    from napari_dl4smlm.backend.acquisition.frames import open_frames
+    from napari_dl4smlm.backend.localizations.density_map import render_density_map
+    from napari_dl4smlm.backend.metrics import image as metrics
+
+    if pixel_size_nm is None:
+        raise InputError("Comparing an image needs the camera's pixel: give --pixel-size-nm.")
+    with open_frames(path) as stack:
+        if stack.pixel_size_nm is None or stack.n_frames != 1:
+            raise InputError(
+                f"{path} is not a single image with a pixel size. Give a reconstruction.tif as "
+                "predict writes it."
+            )
+        factor = round(pixel_size_nm / stack.pixel_size_nm)
+        if factor < 1 or abs(factor * stack.pixel_size_nm / pixel_size_nm - 1) > 0.01:
+            raise InputError(
+                f"The pixels of {path} are {stack.pixel_size_nm:g} nm wide, which is no whole part "
+                f"of {pixel_size_nm:g} nm. Check --pixel-size-nm."
+            )
+        (prediction,) = stack.read(0, 1)
+    truth = render_density_map(
+        positions_nm,
+        height=prediction.shape[0] // factor,
+        width=prediction.shape[1] // factor,
+        pixel_size_nm=pixel_size_nm,
+        upsampling_factor=factor,
+        sigma_px=1.0,
+    )
+    scores = {
+        "nmse_percent": metrics.nmse(prediction, truth, scale="sum"),
+        "pearson": metrics.pearson(prediction, truth),
+        "psnr_db": metrics.psnr(prediction, truth, scale="sum"),
+        "ssim": metrics.ssim(prediction, truth, scale="sum"),
+    }
+    if min(prediction.shape) >= metrics.SMALLEST_MS_SSIM_PX:
+        scores["ms_ssim"] = metrics.ms_ssim(prediction, truth, scale="sum")
+    return scores
+
+
+def _as_json(scores: dict[str, float]) -> str:
+    # JSON has no NaN or infinity: what cannot be told is null
+    return json.dumps(
+        {name: value if math.isfinite(value) else None for name, value in scores.items()}, indent=1
+    )
+
+
+def _as_table(scores: dict[str, float]) -> str:
+    width = max(len(_LABELS[name]) for name in scores)
+    lines = []
+    for name, value in scores.items():
+        if isinstance(value, int):
+            text = f"{value:,}"
+        elif math.isnan(value):
+            text = "none"
+        else:
+            text = f"{value:.3f}" if name in _PERCENT or name.endswith("ssim") else f"{value:.2f}"
+        lines.append(f"{_LABELS[name]:<{width}}  {text:>10}")
+    return "\n".join(lines)
