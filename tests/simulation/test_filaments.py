@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from napari_dl4smlm.backend.acquisition.camera import Camera
 from napari_dl4smlm.backend.simulation.filaments import FilamentMovieConfig, simulate_filaments
 
 
@@ -12,19 +13,11 @@ def test_the_same_seed_films_the_same_movie_and_seed_0_is_a_seed():
     assert not np.array_equal(first.frames, simulate_filaments(config, seed=1).frames)
 
 
-def test_without_emitters_counts_have_the_mean_and_variance_of_the_camera():
-    config = FilamentMovieConfig(
-        n_frames=20,
-        emitters_per_frame=1e-9,
-        background_photons=20,
-        gain=2,
-        baseline=100,
-        read_noise=3,
-    )
+def test_without_emitters_the_camera_sees_the_background():
+    config = FilamentMovieConfig(n_frames=20, emitters_per_frame=1e-9, background_photons=20)
     counts = simulate_filaments(config, seed=0).frames.astype(float)
-    # gain * background + baseline; gain² * background + read noise² + 1/12 of rounding
-    assert counts.mean() == pytest.approx(140, abs=0.15)
-    assert counts.var() == pytest.approx(80 + 9 + 1 / 12, rel=0.02)
+    assert counts.mean() == pytest.approx(100 + 2 * 20, abs=0.15)
+    assert counts.var() == pytest.approx(config.camera.count_variance(np.array(20.0)), rel=0.02)
 
 
 def test_the_light_of_an_emitter_is_its_photons_around_its_position():
@@ -32,9 +25,7 @@ def test_the_light_of_an_emitter_is_its_photons_around_its_position():
         n_frames=200,
         emitters_per_frame=1,
         background_photons=0,
-        read_noise=0,
-        baseline=0,
-        gain=1,
+        camera=Camera(read_noise=0, baseline=0, electrons_per_count=1),
         filaments=1,
     )
     movie = simulate_filaments(config, seed=0)

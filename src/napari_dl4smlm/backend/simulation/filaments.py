@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, Field
 
+from napari_dl4smlm.backend.acquisition.camera import Camera
 from napari_dl4smlm.backend.localizations.density_map import render_density_map
 from napari_dl4smlm.backend.localizations.table import Localizations
 
@@ -32,9 +33,7 @@ class FilamentMovieConfig(BaseModel, frozen=True, extra="forbid"):
     emitters_per_frame: float = Field(60.0, gt=0, description="mean of a Poisson distribution")
     photons: tuple[float, float] = Field((800.0, 2500.0), description="lowest and highest, uniform")
     background_photons: float = Field(20.0, ge=0, description="per pixel")
-    gain: float = Field(2.0, gt=0, description="counts per photon")
-    baseline: float = Field(100.0, ge=0, description="counts without light")
-    read_noise: float = Field(2.0, ge=0, description="counts, standard deviation")
+    camera: Camera = Camera()
 
 
 @dataclass(frozen=True)
@@ -103,6 +102,4 @@ def _film(
         sigma_px=config.psf_sigma_nm / config.pixel_size_nm,
         weights=in_frame.photons,
     )
-    counts = config.baseline + config.gain * generator.poisson(expected)
-    counts = counts + generator.normal(0, config.read_noise, expected.shape)
-    return counts.round().clip(0, 65535).astype(np.uint16)
+    return config.camera.expose(expected, generator)
