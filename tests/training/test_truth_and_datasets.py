@@ -260,6 +260,13 @@ def test_files_without_a_partner_are_named(folders):
         open_pairs(folders)
 
 
+def test_hidden_files_and_other_types_need_no_partner(folders):
+    (folders / "raw" / "._f1.tif").touch()
+    (folders / "truth" / "notes.txt").touch()
+    with open_pairs(folders) as data:
+        assert data.frames.n_frames == 3
+
+
 def test_a_folder_and_a_stack_are_no_pair(folders):
     with pytest.raises(InputError, match=r"raw is a folder and .*f1.tif is not"):
         open_pairs(folders, second="truth/f1.tif")

@@ -61,7 +61,7 @@ def open_tiff_folder(folder: Path) -> tuple[FrameReader, float | None]:
         There is no TIFF file; or, naming the file, one is not TIFF, holds several frames, is cut
         short, is in colour, or differs in size or type from the first.
     """
-    files = [file for file in sorted(folder.iterdir(), key=_natural_order) if _is_tiff(file)]
+    files = tiff_files(folder)
     if not files:
         raise InputError(
             f"The folder {folder.name} holds no TIFF files. Choose the folder with the frames, or "
@@ -83,6 +83,11 @@ def open_tiff_folder(folder: Path) -> tuple[FrameReader, float | None]:
     shape = (len(files), first.imagelength, first.imagewidth)
     decode = partial(_decoded, files)
     return DecodingReader(shape, np.dtype(first.dtype), decode, lambda: None), pixel_size
+
+
+def tiff_files(folder: Path) -> list[Path]:
+    """List the frames of a folder in natural order, without hidden files and other types."""
+    return [file for file in sorted(folder.iterdir(), key=_natural_order) if _is_tiff(file)]
 
 
 def _is_tiff(file: Path) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_dl4smlm.backend.acquisition.frames import FrameStack, open_frames
+from napari_dl4smlm.backend.acquisition.tiff_folder import tiff_files
 from napari_dl4smlm.backend.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,10 +59,7 @@ def open_pair(
 
 
 def _check_partners(frames: Path, truth: Path) -> None:
-    names = [
-        {path.stem for path in folder.iterdir() if path.suffix.lower() in (".tif", ".tiff")}
-        for folder in (frames, truth)
-    ]
+    names = [{file.stem for file in tiff_files(folder)} for folder in (frames, truth)]
     problems = [
         f"{len(lonely)} in {folder} without a partner ({', '.join(sorted(lonely)[:5])}"
         f"{', …' if len(lonely) > 5 else ''})"
