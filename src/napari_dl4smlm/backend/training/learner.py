@@ -7,7 +7,6 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 
 from napari_dl4smlm.backend.errors import InputError
 
@@ -78,8 +77,6 @@ class Learner:
         self._device = device
         self._bfloat16 = bfloat16
         self._optimizer = torch.optim.Adam(network.parameters(), learning_rate)
-        norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
-        self._norms = [(norm, norm.momentum or 0.0) for norm in norms]
         self._steps = 0
 
     @property
@@ -114,10 +111,6 @@ class Learner:
             The loss is NaN or infinite; no step was taken.
         """
         self._network.train()
-        for norm, momentum in self._norms:
-            # the plain mean of the first batches: at Deep-STORM's momentum of 0.01, statistics that
-            # start from 0 and 1 would spoil every evaluation for hundreds of steps
-            norm.momentum = max(momentum, 1 / (self._steps + 1))
         loss = self._loss(self._density(self._network, frames), targets.to(self._device))
         value = float(loss.detach())
         if not math.isfinite(value):
