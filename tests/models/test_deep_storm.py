@@ -83,12 +83,12 @@ def test_every_kernel_starts_orthogonal():
             torch.testing.assert_close(kernels @ kernels.T, torch.eye(len(kernels)))
 
 
-def test_evaluation_follows_learning_within_some_ten_steps():
+def test_evaluation_follows_learning_within_a_hundred_steps():
     torch.manual_seed(0)
     network = create_model("deep_storm", upsampling_factor=1)
     frames = torch.rand(4, 1, 32, 32)
     with torch.no_grad():
-        for _ in range(40):
+        for _ in range(100):
             learning = network.train()(frames)
         evaluating = network.eval()(frames)
-    assert (evaluating - learning).norm() < 0.1 * learning.norm()
+    assert (evaluating - learning).norm() < 0.05 * learning.norm()
