@@ -83,12 +83,12 @@ def test_every_kernel_starts_orthogonal():
             torch.testing.assert_close(kernels @ kernels.T, torch.eye(len(kernels)))
 
 
-def test_evaluation_follows_learning_within_a_hundred_steps():
-    torch.manual_seed(0)
+def test_running_statistics_move_ten_times_as_fast_as_in_keras():
     network = create_model("deep_storm", upsampling_factor=1)
-    frames = torch.rand(4, 1, 32, 32)
-    with torch.no_grad():
-        for _ in range(100):
-            learning = network.train()(frames)
-        evaluating = network.eval()(frames)
-    assert (evaluating - learning).norm() < 0.05 * learning.norm()
+    norm = network.hourglass.encoder.level_0.norm
+    seen = []
+    norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    network(torch.rand(2, 1, 16, 16))
+    # Keras: momentum 0.99, which PyTorch calls 0.01
+    expected = 10 * 0.01 * seen[0].mean(dim=(0, 2, 3))
+    torch.testing.assert_close(norm.running_mean, expected)
