@@ -185,7 +185,7 @@ def test_a_folder_that_cannot_be_made_is_refused_before_anything_is_predicted(
 ):
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(InputError, match=re.escape(f"Nothing can be written to {folder} ")):
+        with pytest.raises(InputError, match=re.escape(f"The folder {folder} cannot be created ")):
             predict_to_files(nearest_model(), movie, folder, CONFIG)
 
 
