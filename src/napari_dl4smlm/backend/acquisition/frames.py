@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_dl4smlm.backend.acquisition.frame_readers import ArrayReader
+from napari_dl4smlm.backend.acquisition.frame_readers import ArrayReader, RawReader
 from napari_dl4smlm.backend.acquisition.tiff_folder import open_tiff_folder
 from napari_dl4smlm.backend.acquisition.tiff_frames import open_tiff
 from napari_dl4smlm.backend.errors import InputError
@@ -218,13 +218,27 @@ def _opened_file(source: str | os.PathLike[str]) -> FrameStack:
     if path.is_dir():
         reader, pixel_size_nm = open_tiff_folder(path)
     elif path.suffix.lower() == ".npy":
-        reader, pixel_size_nm = ArrayReader(_memory_map(path), path.name), None
+        reader, pixel_size_nm = _npy_reader(path), None
     else:
         reader, pixel_size_nm = open_tiff(path)
     return FrameStack(reader, name=path.name, pixel_size_nm=pixel_size_nm)
 
 
-def _memory_map(path: Path) -> NDArray[Any]:
+def _npy_reader(path: Path) -> FrameReader:
+    array = _memory_map(path)
+    reader = ArrayReader(array, path.name)
+    if not array.flags.c_contiguous or 0 in reader.shape or array.dtype.kind not in "iuf":
+        return reader
+    # Read, not mapped: pages of a map stay in the memory of the process, which would seem to grow
+    # with every frame of a long movie.
+    n_frames, *frame_shape = reader.shape
+    frame_bytes = math.prod(frame_shape) * array.itemsize
+    start = int(array.offset)
+    places = [(path, start + k * frame_bytes) for k in range(n_frames)]
+    return RawReader(places, (frame_shape[0], frame_shape[1]), array.dtype)
+
+
+def _memory_map(path: Path) -> np.memmap[Any, Any]:
     try:
         return np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError, EOFError) as error:
