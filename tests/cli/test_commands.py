@@ -252,6 +252,12 @@ def test_a_saved_config_is_plain_yaml(run, folder):
     assert saved["data"]["movie"] == "movie.tif"
 
 
+def test_saving_a_config_keeps_the_one_that_was_there(run, folder):
+    (folder / "job.yaml").write_text("mine: 1")
+    run("train", *MOVIE, *SMALL, "--epochs=1", "--save-config=job.yaml")
+    assert (folder / "job.previous.yaml").read_text() == "mine: 1"
+
+
 def test_predicting_twice_keeps_the_first_result(trained, folder):
     for _ in range(2):
         trained("predict", "movie.tif", "--pixel-size-nm=100", "--out=result")

@@ -11,7 +11,7 @@ import click
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from napari_dl4smlm.backend.atomic_file import atomic_file
+from napari_dl4smlm.backend.atomic_file import atomic_file, set_aside
 from napari_dl4smlm.backend.errors import InputError
 
 if TYPE_CHECKING:
@@ -177,7 +177,8 @@ def read_config(path: Path | None) -> dict[str, Any]:
 
 
 def write_config(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a YAML config that :func:`read_config` reads back."""
+    """Write a YAML config that :func:`read_config` reads back; an older file is kept aside."""
+    set_aside(path)
     with atomic_file(path) as temporary:
         temporary.write_text(
             yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True), encoding="utf-8"

@@ -38,8 +38,8 @@ class Learner:
     What is validated, shown and saved is not the network after its last step but an exponential
     average over about the last 200 steps (Polyak and Juditsky, SIAM J. Control Optim. 30, 838
     (1992), doi:10.1137/0330046). A single step moves where the network puts all emitters: at a
-    learning rate of 0.001 the mean position error of FID-STORM wandered by 2 to 5 nm from epoch to
-    epoch, which would shift a whole image.
+    learning rate of 0.001 the mean position error of FID-STORM changed from epoch to epoch and
+    reached 2 to 5 nm, which would shift a whole image.
 
     Parameters
     ----------
