@@ -295,10 +295,18 @@ def test_bfloat16_autocast_agrees_to_its_precision(name):
 
 def test_upsample_conv_is_nearest_enlargement_and_then_a_convolution():
     layer = UpsampleConv(3, 2).double()
-    features = random_frames(1, 3, 4, 5)
+    features = random_frames(1, 3, 4, 5).requires_grad_()
     enlarged = features.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
     expected = nn.functional.conv2d(enlarged, layer.weight, padding=1)
     torch.testing.assert_close(layer(features), expected, rtol=0, atol=1e-14)
+    # what is learned is the same too
+    leaves = (layer.weight, features)
+    for gradient, other in zip(
+        torch.autograd.grad(layer(features).square().sum(), leaves),
+        torch.autograd.grad(expected.square().sum(), leaves),
+        strict=True,
+    ):
+        torch.testing.assert_close(gradient, other, rtol=0, atol=1e-13)
 
 
 def test_the_gaussian_is_centred_has_unit_sum_and_its_width():

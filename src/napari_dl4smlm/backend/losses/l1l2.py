@@ -35,9 +35,15 @@ def blur(density_maps: Tensor) -> Tensor:
     Tensor
         The same shape; the centre of mass stays where it was.
     """
-    profile = density_maps.new_tensor(_profile())
-    along_y = F.conv2d(density_maps, profile.view(1, 1, -1, 1), padding=(_REACH, 0))
-    return F.conv2d(along_y, profile.view(1, 1, 1, -1), padding=(0, _REACH))
+    # a sum of shifted maps: a convolution of one channel took ten times as long on a CPU
+    for dim, margin in ((-2, (0, 0, _REACH, _REACH)), (-1, (_REACH, _REACH))):
+        padded = F.pad(density_maps, margin)
+        blurred = torch.zeros_like(density_maps)
+        for start, share in enumerate(_profile()):
+            part = padded.narrow(dim, start, density_maps.shape[dim])
+            blurred = torch.add(blurred, part, alpha=share)
+        density_maps = blurred
+    return density_maps
 
 
 def l1l2_loss(prediction: Tensor, spikes: Tensor, lambda_: float) -> Tensor:

@@ -190,7 +190,9 @@ def footprints(layers: Iterable[nn.Module]) -> list[Footprint]:
 class UpsampleConv(nn.Conv2d):
     """Nearest-neighbour enlargement by 2, then a 3 x 3 convolution without bias.
 
-    One layer, since the two together equal a cheaper convolution on the coarse grid.
+    Computed as the equal transposed convolution with a 4 x 4 kernel, which never makes the
+    enlarged input and needs 4 instead of 9 multiplications per output pixel. The weights stay those
+    of the 3 x 3 convolution, so that training and model files know nothing of it.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -198,7 +200,11 @@ class UpsampleConv(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Shape (N, in_channels, Y, X) to (N, out_channels, 2·Y, 2·X)."""
-        return super().forward(F.interpolate(input, scale_factor=2, mode="nearest"))
+        kernel = self.weight.flip(2, 3).transpose(0, 1)
+        # what both copies of a coarse pixel add to the fine grid, along x and then along y
+        kernel = F.pad(kernel, (0, 1, 0, 0)) + F.pad(kernel, (1, 0, 0, 0))
+        kernel = F.pad(kernel, (0, 0, 0, 1)) + F.pad(kernel, (0, 0, 1, 0))
+        return F.conv_transpose2d(input, kernel, stride=2, padding=1)
 
 
 class GaussianBlur(nn.Module):
