@@ -356,3 +356,16 @@ def test_a_frame_range_survives_being_written_out(data, n_frames):
     start = data.draw(st.integers(0, n_frames - 1))
     stop = data.draw(st.integers(start + 1, n_frames))
     assert parse_frame_range(f"{start}:{stop}", n_frames) == range(start, stop)
+
+
+def test_a_movie_is_known_again_under_another_name_and_from_its_copy(tmp_path):
+    movie = np.random.default_rng(0).integers(0, 500, (40, 8, 8)).astype(np.uint16)
+    np.save(tmp_path / "a.npy", movie)
+    tifffile.imwrite(tmp_path / "b.tif", movie, photometric="minisblack")
+    with open_frames(tmp_path / "a.npy") as first, open_frames(tmp_path / "b.tif") as copy:
+        assert first.fingerprint() == copy.fingerprint()
+        with open_frames(movie[:39]) as shorter:
+            assert shorter.fingerprint() != first.fingerprint()
+    other = movie.copy()
+    other[0, 0, 0] += 1
+    assert open_frames(other).fingerprint() != open_frames(movie).fingerprint()

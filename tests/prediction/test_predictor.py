@@ -16,7 +16,7 @@ from napari_dl4smlm.backend.acquisition.normalization import Normalization
 from napari_dl4smlm.backend.errors import DeviceError, InputError
 from napari_dl4smlm.backend.localizations.peaks import find_peaks
 from napari_dl4smlm.backend.localizations.table import Localizations
-from napari_dl4smlm.backend.prediction.config import PredictionConfig
+from napari_dl4smlm.backend.prediction.config import UNCALIBRATED_THRESHOLD, PredictionConfig
 from napari_dl4smlm.backend.prediction.events import (
     BatchPredicted,
     BatchReduced,
@@ -79,7 +79,7 @@ def test_the_localizations_are_the_peaks_of_the_maps_of_single_frames(u_storm, n
         torch.tensor(naive_maps(u_storm, noise)),
         pixel_size_nm=100,
         upsampling_factor=2,
-        threshold=PredictionConfig().threshold,
+        threshold=UNCALIBRATED_THRESHOLD,
     )
     found = localizations_of(predict(u_storm, noise))
     assert len(expected) > 10

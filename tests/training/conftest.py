@@ -5,18 +5,19 @@ from __future__ import annotations
 import pytest
 
 from napari_dl4smlm.backend.acquisition.frames import open_frames
-from napari_dl4smlm.backend.simulation.filaments import FilamentMovieConfig, simulate_filaments
+from napari_dl4smlm.backend.simulation.config import MovieConfig
+from napari_dl4smlm.backend.simulation.simulator import SimulatedMovie
 from napari_dl4smlm.backend.training.config import TrainingConfig
-from napari_dl4smlm.backend.training.data import TrainingData, position_truth
+from napari_dl4smlm.backend.training.filmed import FilmedData, position_truth
 
 
 @pytest.fixture(scope="session")
-def tiny_data() -> TrainingData:
-    config = FilamentMovieConfig(n_frames=8, height=16, width=16, emitters_per_frame=4, filaments=3)
-    movie = simulate_filaments(config, seed=0)
-    frames = open_frames(movie.frames, pixel_size_nm=config.pixel_size_nm)
+def tiny_data() -> FilmedData:
+    config = MovieConfig(frames=8, height=16, width=16, simulation={"density": 1.6})
+    movie = SimulatedMovie(config)
+    frames = open_frames(movie.frames(), pixel_size_nm=100.0)
     truth = position_truth(frames, movie.truth, upsampling_factor=2)
-    return TrainingData(frames, truth, 2, config.pixel_size_nm, tuple(range(6)), (6, 7))
+    return FilmedData(frames, truth, 2, 100.0, tuple(range(6)), (6, 7))
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ import torch
 
 from napari_dl4smlm.backend.errors import DeviceError, InputError
 from napari_dl4smlm.backend.models.model_file import load_model
+from napari_dl4smlm.backend.training.config import DataConfig
+from napari_dl4smlm.backend.training.data import open_training_data
 from napari_dl4smlm.backend.training.events import (
     EpochFinished,
     ModelSaved,
@@ -229,6 +231,58 @@ def test_the_learning_rate_falls_on_a_plateau_and_training_ends_early(
     rates = [event.learning_rate for event in events if isinstance(event, EpochFinished)]
     assert rates == pytest.approx([1e-30] * 3 + [5e-31] * 2 + [2.5e-31])
     assert events[-1].reason == "no longer improving"
+
+
+def test_the_cosine_warms_up_falls_and_goes_on_after_a_break(tiny_data, tiny_config, tmp_path):
+    config = changed(tiny_config, schedule="cosine", epochs=40, learning_rate=1e-3)
+    trainer = Trainer(tiny_data, config, tmp_path / "m.safetensors")
+    rates = [
+        trainer._learner.learning_rate
+        for event in trainer.events()
+        if isinstance(event, StepFinished)
+    ]
+    assert len(rates) == 120
+    assert rates[0] == pytest.approx(1e-3 / 50)
+    # 60 of 120 steps are half of the way; 59 were done before
+    assert rates[59] == pytest.approx(0.5e-3 * (1 + np.cos(np.pi * 59 / 120)))
+    assert rates[-1] == pytest.approx(1e-5)
+    resumed = tmp_path / "resumed.safetensors"
+    stop_after(Trainer(tiny_data, config, resumed), 70)
+    list(Trainer(tiny_data, config, resumed, resume=True).events())
+    assert_equal_weights(
+        weights(tmp_path / "m.last.safetensors"), weights(tmp_path / "resumed.last.safetensors")
+    )
+
+
+def test_a_time_limit_is_the_end_of_the_cosine(tiny_data, tiny_config, tmp_path):
+    config = changed(tiny_config, schedule="cosine", epochs=100_000, max_minutes=0.03)
+    trainer = Trainer(tiny_data, config, tmp_path / "m.safetensors")
+    rates = [event.learning_rate for event in trainer.events() if isinstance(event, EpochFinished)]
+    assert rates[-1] < 0.1 * max(rates)
+
+
+def test_training_on_simulated_patches_calibrates_the_threshold(tiny_config, tmp_path):
+    data = open_training_data(
+        DataConfig(
+            simulation={"density": 0.3, "photons": {"kind": "uniform", "low": 5000, "high": 5000}},
+            upsampling_factor=2,
+            simulated_validation_frames=3,
+        ),
+        seed=0,
+    )
+    config = changed(tiny_config, epochs=12, patches_per_epoch=64, learning_rate=1e-2)
+    path = tmp_path / "m.safetensors"
+    events = list(Trainer(data, config, path).events())
+    assert events[0].training_frames is None
+    epochs = [event for event in events if isinstance(event, EpochFinished)]
+    best = epochs[events[-1].best_epoch - 1].calibration
+    card = load_model(path).card
+    assert card.calibration == best
+    assert best.jaccard > 0.5
+    assert 0.04 <= best.threshold <= 0.96
+    assert card.history[-1]["validation_jaccard"] == best.jaccard
+    assert card.training["simulation"]["density"] == 0.3
+    assert all(0 <= epoch.share_waited < 1 for epoch in epochs)
 
 
 def test_a_time_limit_ends_training_with_a_validated_model(tiny_data, tiny_config, tmp_path):

@@ -10,8 +10,9 @@ from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.table import Localizations
 from napari_dl4smlm.backend.localizations.thunderstorm import write_thunderstorm
 from napari_dl4smlm.backend.training.config import DataConfig
-from napari_dl4smlm.backend.training.data import TrainingData, position_truth, split_frames
-from napari_dl4smlm.backend.training.datasets import ImageDataset, PatchGrid
+from napari_dl4smlm.backend.training.data import open_training_data
+from napari_dl4smlm.backend.training.datasets import PatchGrid
+from napari_dl4smlm.backend.training.filmed import FilmedData, position_truth, split_frames
 from napari_dl4smlm.backend.training.truth import Patch
 
 IDENTITY = Normalization(offset=0, scale=1, background=0, brightest=1)
@@ -19,7 +20,7 @@ PIXEL_NM = 100.0
 
 
 @pytest.fixture
-def data() -> TrainingData:
+def data() -> FilmedData:
     """Six frames of 20 x 24 px whose one emitter a frame is a single bright camera pixel."""
     generator = np.random.default_rng(0)
     cells = np.column_stack([generator.integers(2, 18, 6), generator.integers(2, 22, 6)])
@@ -32,7 +33,7 @@ def data() -> TrainingData:
     )
     frames = open_frames(movie, pixel_size_nm=PIXEL_NM)
     truth = position_truth(frames, table, upsampling_factor=4)
-    return TrainingData(frames, truth, 4, PIXEL_NM, (0, 1, 2, 3), (4, 5))
+    return FilmedData(frames, truth, 4, PIXEL_NM, (0, 1, 2, 3), (4, 5))
 
 
 def dataset(data, **options):
@@ -44,7 +45,7 @@ def dataset(data, **options):
         "target_sigma_px": 1.0,
         "seed": 0,
     } | options
-    return ImageDataset(data, IDENTITY, **options)
+    return data.training_set(IDENTITY, **options)
 
 
 def test_the_spot_lies_on_the_emitter_in_every_augmented_patch(data):
@@ -61,7 +62,7 @@ def test_augmentation_is_exact_and_uses_all_eight_orientations():
     movie = generator.integers(1, 1000, (1, 8, 8)).astype(np.uint16)
     table = Localizations(frame=[0], y_nm=[130.0], x_nm=[560.0])
     frames = open_frames(movie, pixel_size_nm=PIXEL_NM)
-    data = TrainingData(
+    data = FilmedData(
         frames, position_truth(frames, table, upsampling_factor=2), 2, PIXEL_NM, (0,), (0,)
     )
     seen = {
@@ -115,7 +116,7 @@ def test_the_normalization_knows_the_training_frames_only():
     frames = open_frames(movie, pixel_size_nm=PIXEL_NM)
     table = Localizations(frame=[0], y_nm=[1.0], x_nm=[1.0])
     truth = position_truth(frames, table, upsampling_factor=1)
-    data = TrainingData(frames, truth, 1, PIXEL_NM, (0, 1), (2, 3))
+    data = FilmedData(frames, truth, 1, PIXEL_NM, (0, 1), (2, 3))
     assert data.fit_normalization().offset == 1
 
 
@@ -124,8 +125,8 @@ def test_the_grid_covers_every_pixel_of_the_validation_frames():
     frames = open_frames(movie, pixel_size_nm=PIXEL_NM)
     table = Localizations(frame=[0], y_nm=[1.0], x_nm=[1.0])
     truth = position_truth(frames, table, upsampling_factor=1)
-    data = TrainingData(frames, truth, 1, PIXEL_NM, (0,), (1,))
-    grid = PatchGrid(data, IDENTITY, patch_size=10, target_sigma_px=0.0)
+    data = FilmedData(frames, truth, 1, PIXEL_NM, (0,), (1,))
+    grid = PatchGrid(data.validation, IDENTITY, patch_size=10, target_sigma_px=0.0)
     assert len(grid) == 2 * 3
     covered = {value for frame, _ in grid for value in frame.ravel().tolist()}
     assert covered == set(movie[1].ravel().tolist())
@@ -183,7 +184,7 @@ def movie_files(tmp_path):
 def open_movie(folder, **options):
     options = {"pixel_size_nm": 100.0} | options
     config = DataConfig(movie=folder / "movie.tif", localizations=folder / "truth.csv", **options)
-    return TrainingData.open(config, seed=0)
+    return open_training_data(config, seed=0)
 
 
 def test_a_movie_with_a_table_is_upsampled_8_times_by_default(movie_files):
@@ -236,7 +237,7 @@ def folders(tmp_path):
 
 def open_pairs(folder, first="raw", second="truth", **options):
     config = DataConfig(pairs=(folder / first, folder / second), **options)
-    return TrainingData.open(config, seed=0)
+    return open_training_data(config, seed=0)
 
 
 def test_folders_are_paired_by_name_and_the_factor_is_inferred(folders):

@@ -33,11 +33,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+_DEFAULT_SIMULATION = "random emitters"
+
+
 @click.command(
     epilog="Example: dl4smlm train --movie movie.tif --localizations positions.csv "
     "--pixel-size-nm 100 --out model.safetensors"
 )
-@config_options(DataConfig, TrainingConfig)
+@config_options(DataConfig, TrainingConfig, skip=["simulation"])
+@click.option(
+    "--simulate",
+    "simulation",
+    is_flag=False,
+    flag_value=_DEFAULT_SIMULATION,
+    metavar="[FILE]",
+    help="train on patches that are simulated as long as training lasts, of what a simulation.yaml "
+    "says, or of random emitters",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -48,23 +60,28 @@ if TYPE_CHECKING:
 @config_file_options
 @report_errors
 def train(
-    out: Path | None, resume: bool, config: Path | None, save_config: Path | None, **options: Any
+    out: Path | None,
+    resume: bool,
+    simulation: str | None,
+    config: Path | None,
+    save_config: Path | None,
+    **options: Any,
 ) -> None:
     """Train a network on frames whose emitters are known.
 
-    Give a movie with a table of positions (--movie, --localizations), or pairs of raw and true
-    images (--pairs). Ctrl-C ends training after the step under way; the best and the last model
-    are then on disk, and --resume goes on from there.
+    Give a movie with a table of positions (--movie, --localizations), pairs of raw and true images
+    (--pairs), or neither and --simulate. Ctrl-C ends training after the step under way; the best
+    and the last model are then on disk, and --resume goes on from there.
     """
-    job = _job(read_config(config), out, options)
+    job = _job(read_config(config), out, simulation, options)
     if save_config is not None:
         write_config(save_config, job.to_dict())
-    from napari_dl4smlm.backend.training.data import TrainingData
+    from napari_dl4smlm.backend.training.data import open_training_data
     from napari_dl4smlm.backend.training.trainer import Trainer
 
     with suppress(OSError):  # the trainer says better what is wrong with a folder
         job.out.parent.mkdir(parents=True, exist_ok=True)
-    with TrainingData.open(job.data, seed=job.training.seed) as data:
+    with open_training_data(job.data, seed=job.training.seed) as data:
         trainer = Trainer(data, job.training, job.out, resume=resume)
         with stop_on_interrupt(trainer.stop):
             last = follow(trainer.events(), title=job.training.model)
@@ -72,18 +89,31 @@ def train(
         raise click.exceptions.Exit(INTERRUPTED)
 
 
-def _job(saved: dict[str, Any], out: Path | None, options: dict[str, Any]) -> TrainingJob:
+def _job(
+    saved: dict[str, Any], out: Path | None, simulation: str | None, options: dict[str, Any]
+) -> TrainingJob:
     data = _section(saved, "data")
+    asked_for = given(options, DataConfig)
+    if simulation is not None:
+        asked_for["simulation"] = _read_simulation(simulation)
     # a saved source must not stand beside the one that was asked for instead
-    if options["pairs"] is not None:
-        data = {k: v for k, v in data.items() if k not in ("movie", "localizations")}
-    elif options["movie"] is not None:
-        data = {k: v for k, v in data.items() if k != "pairs"}
+    for source in (("movie", "localizations"), ("pairs",), ("simulation",)):
+        if source[0] in asked_for:
+            others = {"movie", "localizations", "pairs", "simulation"} - set(source)
+            data = {name: value for name, value in data.items() if name not in others}
     values = saved | {
-        "data": data | given(options, DataConfig),
+        "data": data | asked_for,
         "training": _section(saved, "training") | given(options, TrainingConfig),
     }
     return build(TrainingJob, values if out is None else values | {"out": out})
+
+
+def _read_simulation(path: str) -> Any:
+    if path == _DEFAULT_SIMULATION:
+        return {}
+    values = read_config(Path(path))
+    # what simulate writes has the size and seed of its movie beside the simulation
+    return values.get("simulation", values)
 
 
 def _section(saved: dict[str, Any], name: str) -> dict[str, Any]:
@@ -110,6 +140,7 @@ def follow(events: Iterator[TrainingEvent], *, title: str) -> TrainingEvent:
                     tqdm.write(
                         f"epoch {event.epoch}: training loss {event.training_loss:.5g}, "
                         f"validation loss {event.validation_loss:.5g}"
+                        + _describe_calibration(event)
                         + (" (best so far)" if event.is_best else "")
                         + f", {tqdm.format_interval(seconds_left)} left"
                     )
@@ -127,9 +158,18 @@ def follow(events: Iterator[TrainingEvent], *, title: str) -> TrainingEvent:
     return event
 
 
+def _describe_calibration(event: EpochFinished) -> str:
+    if event.calibration is None:
+        return ""
+    return f", Jaccard index {event.calibration.jaccard:.3f}"
+
+
 def _describe_start(event: TrainingStarted) -> str:
+    source = "simulated patches"
+    if event.training_frames is not None:
+        source = f"{event.training_frames} frames"
     lines = [
-        f"Training {event.parameters:,} parameters on {event.training_frames} frames, validating "
-        f"on {event.validation_frames}; device {event.device}, {event.precision}."
+        f"Training {event.parameters:,} parameters on {source}, validating "
+        f"on {event.validation_frames} frames; device {event.device}, {event.precision}."
     ]
     return "\n".join(lines + [f"Warning: {warning}" for warning in event.warnings])

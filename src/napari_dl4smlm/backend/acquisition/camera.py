@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import zipfile
+import zlib
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import BaseModel, Field
 
+from napari_dl4smlm.backend.errors import InputError
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
 
@@ -45,6 +51,16 @@ class Camera(BaseModel, frozen=True, extra="forbid"):
     def counts_per_photon(self) -> float:
         """Mean counts that one photon adds."""
         return self.quantum_efficiency * self.em_gain / self.electrons_per_count
+
+    @property
+    def variance_per_photon(self) -> float:
+        """Variance that a photon adds to the photons which :meth:`to_photons` tells; at least 1."""
+        return self.excess_noise / self.quantum_efficiency
+
+    @property
+    def read_noise_photons(self) -> float:
+        """Read noise in the photons that :meth:`to_photons` tells, rms."""
+        return self.read_noise / (self.em_gain * self.quantum_efficiency)
 
     def expose(
         self,
@@ -126,3 +142,82 @@ class PixelMaps:
     baseline: NDArray[np.floating]
     electrons_per_count: NDArray[np.floating]
     read_noise: NDArray[np.floating]
+
+    @classmethod
+    def read(cls, path: Path) -> PixelMaps:
+        """Read the maps from an ``.npz`` file with arrays of the names above.
+
+        Parameters
+        ----------
+        path
+            As written by ``numpy.savez(path, baseline=..., electrons_per_count=...,
+            read_noise=...)``. Pickled objects are not loaded.
+
+        Raises
+        ------
+        InputError
+            The file or one of its arrays is missing or cannot be read, or no camera has such maps.
+        """
+        maps = cls(**_read_arrays(path, [field.name for field in fields(cls)]))
+        shapes = {name: values.shape for name, values in vars(maps).items()}
+        if len(set(shapes.values())) > 1 or maps.baseline.ndim != 2 or not maps.baseline.size:
+            listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+            raise InputError(f"The maps in {path} need one shape (Y, X), but have: {listed}.")
+        for name, values in vars(maps).items():
+            if not np.isfinite(values).all():
+                raise InputError(f"{name} in {path} holds NaN or infinite pixels. Replace them.")
+        if maps.electrons_per_count.min() <= 0:
+            lowest = f"{maps.electrons_per_count.min():g}"
+            raise InputError(
+                f"electrons_per_count in {path} is {lowest} somewhere; it must be above 0 "
+                "everywhere. Replace dead pixels by their neighbours."
+            )
+        if maps.read_noise.min() < 0:
+            lowest = f"{maps.read_noise.min():g}"
+            raise InputError(
+                f"read_noise in {path} is {lowest} somewhere, below 0. Give electrons, rms."
+            )
+        return maps
+
+    def crop(self, top: int, left: int, height: int, width: int) -> PixelMaps:
+        """Return the maps of a part of the camera.
+
+        Parameters
+        ----------
+        top, left
+            First row and column, counted from 0.
+        height, width
+            Size of the part in pixels.
+
+        Raises
+        ------
+        InputError
+            The part reaches beyond the maps.
+        """
+        n_rows, n_columns = self.baseline.shape
+        if not (0 <= top <= n_rows - height and 0 <= left <= n_columns - width):
+            raise InputError(
+                f"The camera's maps have {n_rows} x {n_columns} pixels (Y x X); {height} x {width} "
+                f"from row {top} and column {left} reach beyond them. Give maps of the whole "
+                "sensor, or a smaller part."
+            )
+        part = np.s_[top : top + height, left : left + width]
+        return PixelMaps(self.baseline[part], self.electrons_per_count[part], self.read_noise[part])
+
+
+def _read_arrays(path: Path, names: list[str]) -> dict[str, NDArray[np.float64]]:
+    if not path.is_file():
+        raise InputError(f"There is no file {path}. Check the name.")
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"{path} is no .npz file. Write the maps with numpy.savez.")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {n: np.asarray(archive[n], np.float64) for n in names if n in archive}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{path} cannot be read as an .npz file: {error}.") from error
+    if missing := [name for name in names if name not in arrays]:
+        raise InputError(
+            f"{path} holds no {' and no '.join(missing)}. Name the arrays {', '.join(names)} in "
+            "numpy.savez."
+        )
+    return arrays

@@ -53,6 +53,30 @@ _FOREIGN_FILES = {
 }
 
 
+class Calibration(BaseModel, frozen=True, extra="forbid"):
+    """How threshold, precision and recall go together on the validation frames.
+
+    Attributes
+    ----------
+    tolerance_nm
+        Largest distance between a localization and its emitter.
+    threshold
+        Smallest confidence of a localization at which the Jaccard index is highest.
+    thresholds, precision, recall
+        The whole curve, by rising threshold.
+    jaccard, rmse_nm
+        At ``threshold``; the error is the lateral one, and ``None`` if nothing was found.
+    """
+
+    tolerance_nm: float = Field(gt=0)
+    threshold: float = Field(gt=0)
+    thresholds: tuple[float, ...]
+    precision: tuple[float, ...]
+    recall: tuple[float, ...]
+    jaccard: float = Field(ge=0, le=1)
+    rmse_nm: float | None
+
+
 class ModelCard(BaseModel, frozen=True, extra="forbid", ser_json_inf_nan="constants"):
     """What has to be known about a network's weights to use them, and how they came to be.
 
@@ -76,6 +100,8 @@ class ModelCard(BaseModel, frozen=True, extra="forbid", ser_json_inf_nan="consta
         The configuration that made the weights.
     history
         What was measured at the end of each epoch, in order.
+    calibration
+        Which peaks to trust, from the validation frames; ``None`` if their positions are unknown.
     package_versions, created, weights_sha256
         Filled by `save_model`: the versions of Python and the packages, the time in UTC (ISO
         8601), and the checksum of the weights.
@@ -90,6 +116,7 @@ class ModelCard(BaseModel, frozen=True, extra="forbid", ser_json_inf_nan="consta
     density_amplitude: float = Field(gt=0, allow_inf_nan=False)
     training: dict[str, JsonValue]
     history: list[dict[str, JsonValue]]
+    calibration: Calibration | None = None
     package_versions: dict[str, str] = {}
     created: str = ""
     weights_sha256: str = ""

@@ -7,10 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field
 SMALLEST_TILE_PX = 16
 """Side in camera pixels below which tiles are hardly anything but halo."""
 
-_THRESHOLD = 0.3
-"""Below one half, since networks shrink what they are unsure of.
+UNCALIBRATED_THRESHOLD = 0.3
+"""For models whose validation data had no positions to calibrate a threshold with.
 
-On crowded frames the Jaccard index of the trained networks was highest between 0.2 and 0.4.
+Below one half, since networks shrink what they are unsure of. On crowded frames the Jaccard index
+of the trained networks was highest between 0.2 and 0.4.
 """
 
 
@@ -33,12 +34,13 @@ class PredictionConfig(BaseModel):
         description="side of a tile in camera pixels; by default whole frames, and tiles for "
         "frames that would take more than 4 GiB",
     )
-    threshold: float = Field(
-        _THRESHOLD,
+    threshold: float | None = Field(
+        None,
         gt=0,
         allow_inf_nan=False,
         title="Threshold",
-        description="smallest density around a peak, in emitters, that makes a localization",
+        description="smallest density around a peak, in emitters, that makes a localization; by "
+        f"default what was best on the model's validation frames, or {UNCALIBRATED_THRESHOLD}",
     )
     frames: str | None = Field(
         None, title="Frames", description="frames to predict, A:B from 0 with B excluded"

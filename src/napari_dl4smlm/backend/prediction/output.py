@@ -87,7 +87,7 @@ def predict_to_files(
         "model_options": dict(model.card.options),
         "model_weights_sha256": model.card.weights_sha256,
         "upsampling_factor": model.card.upsampling_factor,
-        "threshold": config.threshold,
+        "threshold": predictor.threshold,
     }
     return _predict_and_write(predictor, folder, origin, stop)
 

@@ -14,7 +14,7 @@ from napari_dl4smlm.backend.acquisition.frames import parse_frame_range
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.peaks import find_peaks
 from napari_dl4smlm.backend.models.device import is_out_of_memory, select_device
-from napari_dl4smlm.backend.prediction.config import PredictionConfig
+from napari_dl4smlm.backend.prediction.config import UNCALIBRATED_THRESHOLD, PredictionConfig
 from napari_dl4smlm.backend.prediction.events import (
     BatchPredicted,
     BatchReduced,
@@ -64,6 +64,8 @@ class Predictor:
     pixel_size_nm
         Camera pixel that positions are computed with: that of the configuration, or of the movie,
         or of the model.
+    threshold
+        Smallest confidence of a localization: that of the configuration, or of the model.
 
     Raises
     ------
@@ -87,6 +89,7 @@ class Predictor:
         self._stopping = threading.Event()
         self.frames = parse_frame_range(self._config.frames, movie.n_frames)
         self.pixel_size_nm = self._choose_pixel_size()
+        self.threshold = self._choose_threshold()
         self._device = select_device(self._config.device)
         self._network = copy.deepcopy(model.network).eval()
         # PyTorch does not declare the argument
@@ -105,6 +108,12 @@ class Predictor:
             factor * movie.width,
             pixel_size_nm=self.pixel_size_nm / factor,
         )
+
+    def _choose_threshold(self) -> float:
+        if self._config.threshold is not None:
+            return self._config.threshold
+        calibration = self._card.calibration
+        return UNCALIBRATED_THRESHOLD if calibration is None else calibration.threshold
 
     def stop(self) -> None:
         """End the prediction after the batch at hand; any thread may ask for it."""
@@ -200,7 +209,7 @@ class Predictor:
             maps,
             pixel_size_nm=self.pixel_size_nm,
             upsampling_factor=self._network.upsampling_factor,
-            threshold=self._config.threshold,
+            threshold=self.threshold,
             first_frame=batch.start,
         )
         return _BatchResult(

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from napari_dl4smlm.backend.simulation.config import SimulationConfig
+
 UpsamplingFactor = Annotated[Literal[1, 2, 4, 8], BeforeValidator(int)]
 """Fine pixels per camera pixel; text from a form or a command line is welcome."""
 
@@ -18,7 +20,7 @@ UpsamplingFactor = Annotated[Literal[1, 2, 4, 8], BeforeValidator(int)]
 class DataConfig(BaseModel):
     """Where the training frames and their truth come from.
 
-    Either a movie with a table of positions, or a pair of image stacks or folders.
+    A movie with a table of positions, a pair of image stacks or folders, or a simulation.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,6 +35,9 @@ class DataConfig(BaseModel):
         None,
         title="Pairs",
         description="raw frames and true density maps: two stacks, or two folders paired by name",
+    )
+    simulation: SimulationConfig | None = Field(
+        None, title="Simulation", description="what fresh patches are simulated of"
     )
     pixel_size_nm: float | None = Field(
         None,
@@ -60,17 +65,33 @@ class DataConfig(BaseModel):
         title="Validation fraction",
         description="share of the frames drawn for validation",
     )
+    simulated_validation_frames: int = Field(
+        24,
+        ge=1,
+        title="Validation frames",
+        description="frames that are simulated once and kept for validation",
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> DataConfig:
+        if self.simulation is not None:
+            self._check_simulation_alone()
+            return self
         if self.pairs is not None and (self.movie or self.localizations):
             raise ValueError("give either a pair of images or a movie with localizations, not both")
         if self.pairs is None and (self.movie is None or self.localizations is None):
             missing = "localizations" if self.movie else "a movie"
             if self.movie is None and self.localizations is None:
                 missing = "a movie with localizations, or a pair of images"
-            raise ValueError(f"training needs {missing}")
+            raise ValueError(f"training needs {missing}, or a simulation")
         return self
+
+    def _check_simulation_alone(self) -> None:
+        for name in ("movie", "localizations", "pairs", "frames", "validation_frames"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"a simulation has no {name}; give one or the other")
+        if self.pixel_size_nm is not None:
+            raise ValueError("the simulation has a pixel size of its own: simulation.pixel_size_nm")
 
 
 class TrainingConfig(BaseModel):
@@ -117,7 +138,13 @@ class TrainingConfig(BaseModel):
         True, title="Augment", description="turn and mirror the patches at random"
     )
     learning_rate: float = Field(
-        1e-3, gt=0, le=1, title="Learning rate", description="of Adam, at the start"
+        1e-3, gt=0, le=1, title="Learning rate", description="of Adam, the highest"
+    )
+    schedule: Literal["plateau", "cosine"] = Field(
+        "plateau",
+        title="Schedule",
+        description="how the learning rate falls: when the validation loss no longer does, or "
+        "along a cosine that ends with the last epoch or the time limit, for a short training",
     )
     plateau_patience: int = Field(
         3,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,63 +16,51 @@ from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.training.truth import Patch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from napari_dl4smlm.backend.acquisition.frames import FrameStack
     from napari_dl4smlm.backend.acquisition.normalization import Normalization
-    from napari_dl4smlm.backend.training.data import TrainingData
+    from napari_dl4smlm.backend.training.truth import Truth
 
 _DRAWS_PER_PATCH = 200
 
 
-class ImageDataset(Dataset[tuple[Tensor, Tensor]]):
-    """Random patches of frames and their density maps, rendered when they are asked for.
+@dataclass(frozen=True)
+class LabelledFrames:
+    """Some frames of a movie, with the truth of the movie.
+
+    Attributes
+    ----------
+    frames, truth
+        Of the whole movie.
+    numbers
+        The frames of it that are meant.
+    """
+
+    frames: FrameStack
+    truth: Truth
+    numbers: tuple[int, ...]
+
+
+class Patches(Dataset[tuple[Tensor, Tensor]], ABC):
+    """Endless random patches with their density maps, of which an epoch takes so many.
 
     Item ``i`` of epoch ``e`` depends on the seed, ``e`` and ``i`` alone: the order in which items
     are asked for, and by how many readers, does not change them.
 
     Parameters
     ----------
-    data
-        Frames with truth.
-    normalization
-        How counts become network input.
-    patch_size
-        Side of a patch in camera pixels; less where the frames are smaller.
     patches
         Items in one epoch.
-    min_emitters
-        Fewest emitters in a patch.
-    augment
-        Turn by quarter turns and mirror at random: exact, no pixel is interpolated.
-    target_sigma_px
-        Width of the Gaussian of the density map in fine pixels; 0 for spikes.
     seed
         Draws the patches.
     """
 
-    def __init__(
-        self,
-        data: TrainingData,
-        normalization: Normalization,
-        *,
-        patch_size: int,
-        patches: int,
-        min_emitters: int,
-        augment: bool,
-        target_sigma_px: float,
-        seed: int,
-    ) -> None:
+    def __init__(self, *, patches: int, seed: int) -> None:
         self.epoch = 0
-        self._data = data
-        self._normalization = normalization
-        self._height = min(patch_size, data.frames.height)
-        self._width = min(patch_size, data.frames.width)
         self._patches = patches
-        self._min_emitters = min_emitters
-        self._augment = augment
-        self._target_sigma_px = target_sigma_px
         self._seed = seed
 
     def __len__(self) -> int:
@@ -87,26 +78,76 @@ class ImageDataset(Dataset[tuple[Tensor, Tensor]]):
         """
         if not 0 <= index < self._patches:
             raise IndexError(f"item {index} of {self._patches}")
-        generator = np.random.default_rng([self._seed, self.epoch, index])
-        frame, density = load_patch(
-            self._data, self._draw(generator), self._normalization, self._target_sigma_px
-        )
-        if self._augment:
-            # a patch that is not square keeps its shape under half turns only
-            turns = (
-                generator.integers(4) if self._height == self._width else 2 * generator.integers(2)
-            )
-            mirror = bool(generator.integers(2))
-            frame, density = (_turned(image, int(turns), mirror) for image in (frame, density))
+        frame, density = self._draw(np.random.default_rng([self._seed, self.epoch, index]))
         return _channel(frame), _channel(density)
 
-    def _draw(self, generator: np.random.Generator) -> Patch:
-        frames = self._data.frames
+    @abstractmethod
+    def _draw(
+        self, generator: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Draw a normalized frame (y, x) and its density map (f y, f x)."""
+
+
+class ImageDataset(Patches):
+    """Random patches of frames and their density maps, rendered when they are asked for.
+
+    Parameters
+    ----------
+    data
+        Frames with truth.
+    normalization
+        How counts become network input.
+    patch_size
+        Side of a patch in camera pixels; less where the frames are smaller.
+    patches, seed
+        As in :class:`Patches`.
+    min_emitters
+        Fewest emitters in a patch.
+    augment
+        Turn by quarter turns and mirror at random: exact, no pixel is interpolated.
+    target_sigma_px
+        Width of the Gaussian of the density map in fine pixels; 0 for spikes.
+    """
+
+    def __init__(
+        self,
+        data: LabelledFrames,
+        normalization: Normalization,
+        *,
+        patch_size: int,
+        patches: int,
+        min_emitters: int,
+        augment: bool,
+        target_sigma_px: float,
+        seed: int,
+    ) -> None:
+        super().__init__(patches=patches, seed=seed)
+        self._data = data
+        self._normalization = normalization
+        self._height = min(patch_size, data.frames.height)
+        self._width = min(patch_size, data.frames.width)
+        self._min_emitters = min_emitters
+        self._augment = augment
+        self._target_sigma_px = target_sigma_px
+
+    def _draw(
+        self, generator: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        frame, density = load_patch(
+            self._data, self._place(generator), self._normalization, self._target_sigma_px
+        )
+        if not self._augment:
+            return frame, density
+        # a patch that is not square keeps its shape under half turns only
+        turns = generator.integers(4) if self._height == self._width else 2 * generator.integers(2)
+        mirror = bool(generator.integers(2))
+        return _turned(frame, int(turns), mirror), _turned(density, int(turns), mirror)
+
+    def _place(self, generator: np.random.Generator) -> Patch:
+        frames, numbers = self._data.frames, self._data.numbers
         for _ in range(_DRAWS_PER_PATCH):
             patch = Patch(
-                frame=self._data.training_frames[
-                    int(generator.integers(len(self._data.training_frames)))
-                ],
+                frame=numbers[int(generator.integers(len(numbers)))],
                 top=int(generator.integers(frames.height - self._height + 1)),
                 left=int(generator.integers(frames.width - self._width + 1)),
                 height=self._height,
@@ -121,17 +162,22 @@ class ImageDataset(Dataset[tuple[Tensor, Tensor]]):
 
 
 class PatchGrid(Dataset[tuple[Tensor, Tensor]]):
-    """The whole validation frames, cut once into patches that cover them.
+    """Whole frames, cut once into patches that cover them.
 
     Parameters
     ----------
     data, normalization, patch_size, target_sigma_px
         As in :class:`ImageDataset`.
+
+    Attributes
+    ----------
+    patches : list of Patch
+        Where the items are.
     """
 
     def __init__(
         self,
-        data: TrainingData,
+        data: LabelledFrames,
         normalization: Normalization,
         *,
         patch_size: int,
@@ -142,25 +188,25 @@ class PatchGrid(Dataset[tuple[Tensor, Tensor]]):
         self._target_sigma_px = target_sigma_px
         height = min(patch_size, data.frames.height)
         width = min(patch_size, data.frames.width)
-        self._patches = [
+        self.patches = [
             Patch(frame, top, left, height, width)
-            for frame in data.validation_frames
+            for frame in data.numbers
             for top in _covering_starts(data.frames.height, height)
             for left in _covering_starts(data.frames.width, width)
         ]
 
     def __len__(self) -> int:
-        return len(self._patches)
+        return len(self.patches)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """Return normalized frame (1, y, x) and density map (1, f y, f x) of one patch."""
-        patch = self._patches[index]
+        patch = self.patches[index]
         frame, density = load_patch(self._data, patch, self._normalization, self._target_sigma_px)
         return _channel(frame), _channel(density)
 
 
 def load_patch(
-    data: TrainingData, patch: Patch, normalization: Normalization, target_sigma_px: float
+    data: LabelledFrames, patch: Patch, normalization: Normalization, target_sigma_px: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the normalized frame (y, x) and the density map (f y, f x) of a patch."""
     (frame,) = data.frames.read(patch.frame, patch.frame + 1)
@@ -191,3 +237,18 @@ def load_batch(
     """Stack items: frames (N, 1, y, x) and density maps (N, 1, f y, f x)."""
     frames, densities = zip(*(dataset[index] for index in indices), strict=True)
     return torch.stack(frames), torch.stack(densities)
+
+
+def prefetch(
+    dataset: Dataset[tuple[Tensor, Tensor]], batches: Sequence[Sequence[int]]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Load batches of items, the next one while the caller works on this one."""
+    with ThreadPoolExecutor(max_workers=1) as loader:
+        upcoming = None
+        for batch in batches:
+            following = loader.submit(load_batch, dataset, batch)
+            if upcoming is not None:
+                yield upcoming.result()
+            upcoming = following
+        if upcoming is not None:
+            yield upcoming.result()

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_dl4smlm.backend.models.model_file import Calibration
 
 EndReason = Literal["all epochs done", "no longer improving", "time limit reached"]
 
@@ -45,6 +46,8 @@ class TrainingStarted:
         Where and with what arithmetic it runs.
     parameters
         Trainable numbers of the network.
+    training_frames
+        Frames to cut patches from; ``None`` if every patch is simulated.
     first_epoch
         1, or the epoch at which a resumed training goes on.
     warnings
@@ -56,7 +59,7 @@ class TrainingStarted:
     parameters: int
     epochs: int
     steps_per_epoch: int
-    training_frames: int
+    training_frames: int | None
     validation_frames: int
     first_epoch: int
     warnings: tuple[str, ...]
@@ -74,7 +77,16 @@ class StepFinished:
 
 @dataclass(frozen=True)
 class EpochFinished:
-    """One pass over the training patches is over, and the validation frames were looked at."""
+    """One pass over the training patches is over, and the validation frames were looked at.
+
+    Attributes
+    ----------
+    calibration
+        Threshold, Jaccard index and error on the validation frames; ``None`` if their positions
+        are unknown.
+    share_waited
+        Share of the time of all steps so far that was spent waiting for patches.
+    """
 
     epoch: int
     training_loss: float
@@ -82,6 +94,8 @@ class EpochFinished:
     learning_rate: float
     is_best: bool
     preview: Preview
+    calibration: Calibration | None
+    share_waited: float
 
 
 @dataclass(frozen=True)

@@ -123,14 +123,14 @@ class Learner:
         return value
 
     @torch.inference_mode()
-    def evaluate(self, frames: Tensor, targets: Tensor) -> float:
-        """Return the loss of the averaged network on a batch, without learning from it."""
-        return float(self._loss(self._density(self.averaged, frames), targets.to(self._device)))
-
-    @torch.inference_mode()
     def predict(self, frames: Tensor) -> Tensor:
         """Return what the averaged network sees in frames, in emitters per fine pixel."""
         return self._density(self.averaged, frames)
+
+    @torch.inference_mode()
+    def loss(self, density: Tensor, targets: Tensor) -> float:
+        """Return the loss of a prediction, without learning from it."""
+        return float(self._loss(density, targets.to(self._device)))
 
     def state(self) -> dict[str, Tensor]:
         """Return all that learning goes on from, besides the average and the learning rate."""

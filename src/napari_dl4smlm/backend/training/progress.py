@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
+    from napari_dl4smlm.backend.models.model_file import Calibration
+
 
 @dataclass
 class Progress:
@@ -38,16 +40,18 @@ class Progress:
     stale_epochs: int = 0
     history: list[dict[str, JsonValue]] = field(default_factory=list)
 
-    def finish_epoch(self, validation_loss: float) -> bool:
+    def finish_epoch(self, validation_loss: float, calibration: Calibration | None) -> bool:
         """Go on to the next epoch; return whether the one that ends was the best so far."""
-        self.history.append(
-            {
-                "epoch": self.epoch,
-                "training_loss": self.loss_sum / self.step,
-                "validation_loss": validation_loss,
-                "learning_rate": self.learning_rate,
-            }
-        )
+        entry: dict[str, JsonValue] = {
+            "epoch": self.epoch,
+            "training_loss": self.loss_sum / self.step,
+            "validation_loss": validation_loss,
+            "learning_rate": self.learning_rate,
+        }
+        if calibration is not None:
+            entry["validation_jaccard"] = calibration.jaccard
+            entry["validation_rmse_nm"] = calibration.rmse_nm
+        self.history.append(entry)
         is_best = self.best_validation_loss is None or validation_loss < self.best_validation_loss
         if is_best:
             self.best_epoch = self.epoch

@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from napari_dl4smlm.backend.atomic_file import check_folder, set_aside
@@ -27,16 +25,10 @@ from napari_dl4smlm.backend.models.model_file import (
     save_model,
 )
 from napari_dl4smlm.backend.models.registry import create_model, parameter_count
-from napari_dl4smlm.backend.training.datasets import (
-    ImageDataset,
-    PatchGrid,
-    load_batch,
-    load_patch,
-)
+from napari_dl4smlm.backend.training.datasets import load_batch, prefetch
 from napari_dl4smlm.backend.training.events import (
     EpochFinished,
     ModelSaved,
-    Preview,
     StepFinished,
     TrainingEvent,
     TrainingFinished,
@@ -49,22 +41,24 @@ from napari_dl4smlm.backend.training.learner import (
     NotANumberError,
 )
 from napari_dl4smlm.backend.training.progress import Progress
-from napari_dl4smlm.backend.training.truth import Patch
+from napari_dl4smlm.backend.training.validation import Validation
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from torch import Tensor
 
+    from napari_dl4smlm.backend.models.model_file import Calibration
     from napari_dl4smlm.backend.models.network import SuperResolutionNetwork
     from napari_dl4smlm.backend.training.config import TrainingConfig
     from napari_dl4smlm.backend.training.data import TrainingData
     from napari_dl4smlm.backend.training.events import EndReason
 
-_PREVIEW_PX = 64
 _LARGEST_FOREGROUND_WEIGHT = 100.0
 _SAMPLED_PATCHES = 32
+_WARM_UP_STEPS = 50
+_LOWEST_OF_COSINE = 0.01
 
 
 class TrainingDivergedError(InputError):
@@ -113,8 +107,7 @@ class Trainer:
         self._bfloat16 = _use_bfloat16(config.precision, self._device)
         self._normalization = data.fit_normalization()
         self._loss = create_loss(config.loss, lambda_=config.lambda_)
-        self._training_set = ImageDataset(
-            data,
+        self._training_set = data.training_set(
             self._normalization,
             patch_size=config.patch_size,
             patches=config.patches_per_epoch,
@@ -132,14 +125,16 @@ class Trainer:
             bfloat16=self._bfloat16,
         )
         self._progress = Progress(config.learning_rate)
+        self._calibration: Calibration | None = None
         self._resumed = resume
         if resume:
             self._restore()
-        self._validation_set = PatchGrid(
+        self._validation = Validation(
             data,
             self._normalization,
-            patch_size=config.patch_size,
             target_sigma_px=self._loss.target_sigma_px,
+            patch_size=config.patch_size,
+            batch_size=config.batch_size,
         )
         self._steps_per_epoch = math.ceil(config.patches_per_epoch / config.batch_size)
         self._stop_requested = threading.Event()
@@ -177,7 +172,7 @@ class Trainer:
                     return
                 if clock.is_over():
                     break
-            yield from self._finish_epoch()
+            yield from self._finish_epoch(clock)
             reason = self._reason_to_end(clock)
             if self._stop_requested.is_set() and reason is None:
                 yield from self._stopped()
@@ -224,6 +219,7 @@ class Trainer:
         self._learner.restore(last.network.state_dict(), state)
         self._progress = Progress.from_json(progress)
         self._learner.learning_rate = self._progress.learning_rate
+        self._calibration = last.card.calibration
         self._normalization = last.card.normalization
 
     def _recorded_config(self) -> dict[str, object]:
@@ -232,8 +228,7 @@ class Trainer:
             "lambda": self._loss.lambda_,
             "foreground_weight": self._loss.foreground_weight,
             "precision": "bfloat16" if self._bfloat16 else "float32",
-            "training_frames": list(self._data.training_frames),
-            "validation_frames": list(self._data.validation_frames),
+            **self._data.record(),
         }
 
     def _started(self) -> TrainingStarted:
@@ -243,8 +238,8 @@ class Trainer:
             parameters=parameter_count(self._learner.averaged),
             epochs=self._config.epochs,
             steps_per_epoch=self._steps_per_epoch,
-            training_frames=len(self._data.training_frames),
-            validation_frames=len(self._data.validation_frames),
+            training_frames=self._data.n_training_frames,
+            validation_frames=len(self._data.validation.numbers),
             first_epoch=self._progress.epoch,
             warnings=tuple(self._warnings()),
         )
@@ -264,13 +259,27 @@ class Trainer:
         self._training_set.epoch = progress.epoch
         batches = self._batches_of_epoch()[progress.step :]
         remaining = (self._config.epochs - progress.epoch) * self._steps_per_epoch + len(batches)
-        for frames, targets in _prefetch(self._training_set, batches):
+        for frames, targets in clock.timed_waiting(prefetch(self._training_set, batches)):
+            self._adjust_learning_rate(clock)
             loss = self._step(frames, targets)
             progress.step += 1
             progress.loss_sum += loss
             remaining -= 1
             clock.steps += 1
             yield StepFinished(progress.epoch, progress.step, loss, clock.seconds_left(remaining))
+
+    def _adjust_learning_rate(self, clock: _Clock) -> None:
+        """Follow the cosine, whose end is that of the last epoch or of the time."""
+        if self._config.schedule != "cosine":
+            return
+        progress, config = self._progress, self._config
+        steps = (progress.epoch - 1) * self._steps_per_epoch + progress.step
+        done = max(steps / (config.epochs * self._steps_per_epoch), clock.share_elapsed())
+        # the first steps of Adam, whose moments are hardly known, would be too large
+        warm_up = min(1.0, (steps + 1) / _WARM_UP_STEPS)
+        fall = 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+        progress.learning_rate = config.learning_rate * warm_up * max(fall, _LOWEST_OF_COSINE)
+        self._learner.learning_rate = progress.learning_rate
 
     def _batches_of_epoch(self) -> list[list[int]]:
         size = self._config.batch_size
@@ -292,51 +301,35 @@ class Trainer:
                 f"patches. {self._models_on_disk()}"
             ) from error
 
-    def _validate(self) -> float:
-        items = range(len(self._validation_set))
-        size = self._config.batch_size
-        batches = [items[start : start + size] for start in items[::size]]
-        total = sum(
-            self._learner.evaluate(frames, targets) * len(frames)
-            for frames, targets in _prefetch(self._validation_set, batches)
-        )
-        return total / len(items)
-
-    def _preview(self) -> Preview:
-        frames = self._data.frames
-        number = self._data.validation_frames[0]
-        height, width = min(_PREVIEW_PX, frames.height), min(_PREVIEW_PX, frames.width)
-        patch = Patch(number, 0, 0, height, width)
-        frame, truth = load_patch(
-            self._data, patch, self._normalization, self._loss.target_sigma_px
-        )
-        density = self._learner.predict(torch.from_numpy(frame)[None, None]).clamp_min(0)[0, 0]
-        (raw,) = frames.read(number, number + 1)
-        return Preview(
-            frame=raw[:height, :width].astype(np.float32),
-            truth=truth,
-            prediction=density.cpu().numpy().copy(),
-            frame_number=number,
-        )
-
-    def _finish_epoch(self) -> Iterator[TrainingEvent]:
+    def _finish_epoch(self, clock: _Clock) -> Iterator[TrainingEvent]:
         progress = self._progress
         epoch, learning_rate = progress.epoch, progress.learning_rate
         training_loss = progress.loss_sum / progress.step
-        validation_loss = self._validate()
+        validation_loss, self._calibration = self._validation.run(self._learner)
         if not math.isfinite(validation_loss):
             raise self._diverged(f"the validation loss became {validation_loss}")
-        is_best = progress.finish_epoch(validation_loss)
-        stale = progress.stale_epochs
-        if stale and stale % (self._config.plateau_patience + 1) == 0:
-            progress.learning_rate *= self._config.plateau_factor
-            self._learner.learning_rate = progress.learning_rate
+        is_best = progress.finish_epoch(validation_loss, self._calibration)
+        self._lower_learning_rate_on_plateau()
         yield EpochFinished(
-            epoch, training_loss, validation_loss, learning_rate, is_best, self._preview()
+            epoch,
+            training_loss,
+            validation_loss,
+            learning_rate,
+            is_best,
+            self._validation.preview(self._learner),
+            self._calibration,
+            clock.share_waited(),
         )
         if is_best:
             yield self._save_best(epoch)
         yield self._save_last(epoch)
+
+    def _lower_learning_rate_on_plateau(self) -> None:
+        progress, config = self._progress, self._config
+        stale = progress.stale_epochs
+        if config.schedule == "plateau" and stale and stale % (config.plateau_patience + 1) == 0:
+            progress.learning_rate *= config.plateau_factor
+            self._learner.learning_rate = progress.learning_rate
 
     def _reason_to_end(self, clock: _Clock) -> EndReason | None:
         patience = self._config.early_stopping
@@ -393,6 +386,7 @@ class Trainer:
             density_amplitude=DENSITY_AMPLITUDE,
             training=self._recorded_config(),
             history=list(self._progress.history),
+            calibration=self._calibration,
         )
 
     def _diverged(self, what: str) -> TrainingDivergedError:
@@ -409,40 +403,45 @@ class Trainer:
 
 
 class _Clock:
-    """How long a run has taken, and may still take."""
+    """How long a run has taken, may still take, and how much of it went into waiting for data."""
 
     def __init__(self, max_minutes: float | None) -> None:
         self._start = time.monotonic()
         self._limit = math.inf if max_minutes is None else 60 * max_minutes
+        self._waited = 0.0
+        self._worked = 0.0
         self.steps = 0
 
-    def _elapsed(self) -> float:
-        return time.monotonic() - self._start
+    def share_elapsed(self) -> float:
+        """Share of the time limit that is over."""
+        return (time.monotonic() - self._start) / self._limit
 
     def is_over(self) -> bool:
-        return self._elapsed() >= self._limit
+        return self.share_elapsed() >= 1
 
     def seconds_left(self, steps: int) -> float:
-        elapsed = self._elapsed()
+        elapsed = time.monotonic() - self._start
         return max(0.0, min(elapsed / self.steps * steps, self._limit - elapsed))
+
+    def timed_waiting(
+        self, batches: Iterator[tuple[Tensor, Tensor]]
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Hand on batches, and measure how long they are waited for."""
+        asked = time.monotonic()
+        for batch in batches:
+            arrived = time.monotonic()
+            self._waited += arrived - asked
+            yield batch
+            asked = time.monotonic()
+            self._worked += asked - arrived
+
+    def share_waited(self) -> float:
+        """Share of the training steps' time that was spent waiting for patches."""
+        total = self._waited + self._worked
+        return self._waited / total if total else 0.0
 
 
 def _use_bfloat16(precision: str, device: torch.device) -> bool:
     if precision == "auto":
         return supports_bfloat16(device)
     return precision == "bfloat16"
-
-
-def _prefetch(
-    dataset: ImageDataset | PatchGrid, batches: Sequence[Sequence[int]]
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Load the next batch while the caller works on this one."""
-    with ThreadPoolExecutor(max_workers=1) as loader:
-        upcoming = None
-        for batch in batches:
-            following = loader.submit(load_batch, dataset, batch)
-            if upcoming is not None:
-                yield upcoming.result()
-            upcoming = following
-        if upcoming is not None:
-            yield upcoming.result()

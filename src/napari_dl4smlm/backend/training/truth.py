@@ -38,6 +38,10 @@ class Truth(Protocol):
         """Return how many emitters lie inside a patch."""
         ...
 
+    def positions_nm(self, patch: Patch) -> NDArray[np.float64] | None:
+        """Return the emitters inside a patch, from its corner; ``None`` where only images tell."""
+        ...
+
 
 class PositionTruth:
     """Truth from a table of positions.
@@ -99,9 +103,14 @@ class PositionTruth:
 
     def count_emitters(self, patch: Patch) -> int:
         """Return how many positions lie inside a patch."""
+        return len(self.positions_nm(patch))
+
+    def positions_nm(self, patch: Patch) -> NDArray[np.float64]:
+        """Return the positions (N, 2) inside a patch, (y, x) from its upper left corner."""
         size = np.array([patch.height, patch.width]) * self._pixel_size_nm
         positions = self._positions(patch)
-        return int(((positions >= 0) & (positions < size)).all(axis=1).sum())
+        inside: NDArray[np.float64] = positions[((positions >= 0) & (positions < size)).all(axis=1)]
+        return inside
 
 
 class ImageTruth:
@@ -138,3 +147,6 @@ class ImageTruth:
     def count_emitters(self, patch: Patch) -> int:
         """Return how many pixels of a patch are at least half as bright as the brightest one."""
         return int(np.count_nonzero(self.render(patch, 0) >= 0.5))
+
+    def positions_nm(self, patch: Patch) -> None:
+        """Positions are not known: what an image shows may be emitters of any shape."""

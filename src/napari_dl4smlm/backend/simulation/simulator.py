@@ -1,0 +1,238 @@
+"""Films samples whose every emitter is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_dl4smlm.backend.acquisition.camera import PixelMaps
+from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.backend.localizations.table import Localizations
+from napari_dl4smlm.backend.simulation.blinking import steady_activations
+from napari_dl4smlm.backend.simulation.ranges import draw
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_dl4smlm.backend.acquisition.camera import Camera
+    from napari_dl4smlm.backend.simulation.config import MovieConfig, SimulationConfig
+    from napari_dl4smlm.backend.simulation.psf import SpotShape
+
+_MOST_EMITTERS_PER_FRAME = 1_000_000
+
+# what the random numbers of a seed are for; each purpose has a stream of its own
+_SCENE, _NOISE = 0, 1
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What happens in the field of view of one acquisition, before the camera adds its noise.
+
+    Attributes
+    ----------
+    height, width, n_frames, pixel_size_nm
+        Size of the movie.
+    emitters
+        One row for every frame in which an emitter shines, in the order of frames, with ``photons``
+        and ``sigma_nm``; from an area that is larger than the field, whose corner is (0, 0), by as
+        much as a spot reaches. Positions outside of the field may therefore be negative.
+    background
+        Expected photons, shape (height, width).
+    """
+
+    height: int
+    width: int
+    n_frames: int
+    pixel_size_nm: float
+    emitters: Localizations
+    background: NDArray[np.float64]
+    camera: Camera
+    pixels: PixelMaps | None
+    _shape: SpotShape
+
+    @cached_property
+    def truth(self) -> Localizations:
+        """The emitters whose position is inside the field, however dim they are."""
+        positions = self.emitters.positions_nm()
+        field_nm = np.array([self.height, self.width]) * self.pixel_size_nm
+        return self.emitters[((positions >= 0) & (positions < field_nm)).all(axis=1)]
+
+    def expected_photons(self, frame: int) -> NDArray[np.float64]:
+        """Return the mean photons in every pixel of a frame, shape (height, width)."""
+        first, last = np.searchsorted(self.emitters.frame, [frame, frame + 1])
+        shining = self.emitters[first:last]
+        assert shining.photons is not None
+        assert shining.sigma_nm is not None
+        return self.background + self._shape.render(
+            shining.positions_nm(),
+            shining.photons,
+            shining.sigma_nm,
+            height=self.height,
+            width=self.width,
+            pixel_size_nm=self.pixel_size_nm,
+        )
+
+    def film(self, frame: int, generator: np.random.Generator) -> NDArray[np.uint16]:
+        """Return the counts of a frame, shape (height, width)."""
+        return self.camera.expose(self.expected_photons(frame), generator, pixels=self.pixels)
+
+
+class Simulator:
+    """Draws scenes of one config.
+
+    Parameters
+    ----------
+    config
+        Sample, optics and camera.
+
+    Raises
+    ------
+    InputError
+        A file that the config names cannot be used.
+    """
+
+    def __init__(self, config: SimulationConfig) -> None:
+        self.config = config
+        self._psf = config.psf.load()
+        self._maps = None if config.pixel_maps is None else PixelMaps.read(config.pixel_maps)
+
+    def scene(
+        self, generator: np.random.Generator, *, height: int, width: int, n_frames: int = 1
+    ) -> Scene:
+        """Draw an acquisition: one number from each range, then structure, emitters and blinking.
+
+        Parameters
+        ----------
+        generator
+            The same state, the same scene.
+        height, width
+            Camera pixels.
+        n_frames
+            Length of the movie; of a single frame, the emitters are those of any frame of a movie.
+
+        Raises
+        ------
+        InputError
+            The PSF is wider than the field, the field larger than the measured maps of the
+            camera's pixels, or there would be more than a million emitters in a frame.
+        """
+        config = self.config
+        size = (height, width)
+        self._check_psf(size)
+        shape = self._psf.form(generator)
+        emitters = self._emitters(generator, size, n_frames, shape)
+        background = config.background.draw(height, width, config.pixel_size_nm, generator)
+        camera = config.camera.draw(generator)
+        pixels = self._pixels(camera, size, generator)
+        return Scene(
+            *size, n_frames, config.pixel_size_nm, emitters, background, camera, pixels, shape
+        )
+
+    def _emitters(
+        self,
+        generator: np.random.Generator,
+        size: tuple[int, int],
+        n_frames: int,
+        shape: SpotShape,
+    ) -> Localizations:
+        config = self.config
+        margin = self._psf.reach_nm
+        lengths = [side * config.pixel_size_nm + 2 * margin for side in size]
+        area = (lengths[0], lengths[1])
+        n_on = draw(config.density, generator) * area[0] * area[1] / 1e6
+        if n_on > _MOST_EMITTERS_PER_FRAME:
+            raise InputError(
+                f"density: {config.density[1]:g} emitters per µm² would be {n_on:,.0f} in every "
+                f"frame of {size[0]} x {size[1]} px; at most {_MOST_EMITTERS_PER_FRAME:,} can be "
+                "simulated. Lower the density or the size."
+            )
+        if config.blinking is None:
+            shining = steady_activations(n_on, n_frames, generator)
+        else:
+            shining = config.blinking.activate(n_on, n_frames, generator)
+        count = shining.fluorophores
+        placement = config.structure.place(area, generator)
+        position = placement(count, generator) - margin
+        brightness = config.photons.emit(count, generator)
+        width_nm = shape.draw_widths_nm(count, generator)
+        who = shining.fluorophore
+        return Localizations(
+            frame=shining.frame,
+            y_nm=position[who, 0],
+            x_nm=position[who, 1],
+            photons=brightness[who] * shining.share,
+            sigma_nm=width_nm[who],
+        )
+
+    def _pixels(
+        self, camera: Camera, size: tuple[int, int], generator: np.random.Generator
+    ) -> PixelMaps | None:
+        if self.config.pixel_variation is not None:
+            return self.config.pixel_variation.draw(camera, *size, generator)
+        if self._maps is None:
+            return None
+        rows, columns = self._maps.baseline.shape
+        if rows < size[0] or columns < size[1]:
+            raise InputError(
+                f"pixel_maps: the maps are {rows} x {columns} px, smaller than the field of "
+                f"{size[0]} x {size[1]} px. Give larger maps or a smaller field."
+            )
+        top, left = (
+            int(generator.integers(most - side + 1))
+            for most, side in zip((rows, columns), size, strict=True)
+        )
+        return self._maps.crop(top, left, *size)
+
+    def _check_psf(self, size: tuple[int, int]) -> None:
+        field_nm = min(size) * self.config.pixel_size_nm
+        if self._psf.reach_nm > field_nm:
+            raise InputError(
+                f"psf: the light of an emitter reaches {self._psf.reach_nm:.0f} nm far, but the "
+                f"field is only {field_nm:.0f} nm wide. Give widths and pixel size in nm, or a "
+                "larger field."
+            )
+
+
+class SimulatedMovie:
+    """A movie whose frames are filmed when they are asked for; any frame, in any order.
+
+    Parameters
+    ----------
+    config
+        What is filmed, how long, and the seed.
+
+    Raises
+    ------
+    InputError
+        As for :class:`Simulator` and :meth:`Simulator.scene`.
+    """
+
+    def __init__(self, config: MovieConfig) -> None:
+        self.config = config
+        self.scene = Simulator(config.simulation).scene(
+            stream(config.seed, _SCENE),
+            height=config.height,
+            width=config.width,
+            n_frames=config.frames,
+        )
+
+    @property
+    def truth(self) -> Localizations:
+        """Emitters in every frame; those of one fluorophore share position and width."""
+        return self.scene.truth
+
+    def frame(self, number: int) -> NDArray[np.uint16]:
+        """Return one frame in counts, shape (height, width)."""
+        return self.scene.film(number, stream(self.config.seed, _NOISE, number))
+
+    def frames(self) -> NDArray[np.uint16]:
+        """Return the whole movie, shape (frames, height, width)."""
+        return np.stack([self.frame(number) for number in range(self.config.frames)])
+
+
+def stream(seed: int, *purpose: int) -> np.random.Generator:
+    """Return random numbers that depend on a seed and what they are for, and on nothing else."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=purpose))

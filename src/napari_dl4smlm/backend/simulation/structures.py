@@ -1,0 +1,444 @@
+"""Where fluorophores sit in the sample: filaments, rings, resolution targets, or anywhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, BeforeValidator, Field
+from scipy.spatial import cKDTree
+
+from napari_dl4smlm.backend.errors import InputError, unknown_name
+from napari_dl4smlm.backend.simulation.ranges import AboveZero, NotNegative, draw
+
+FieldSize = tuple[float, float]
+"""Height and width of the field in nm; it is [0, height) x [0, width)."""
+
+_Draw = Callable[[int, np.random.Generator], NDArray[np.float64]]
+
+_SCATTERING_ROUNDS = 20
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The geometry of one acquisition; call it for the positions of its fluorophores.
+
+    Attributes
+    ----------
+    field_nm
+        Height and width.
+    draw_anywhere
+        Draws n independent positions, some of which may lie outside the field.
+    """
+
+    field_nm: FieldSize
+    draw_anywhere: _Draw
+
+    def __call__(self, n: int, generator: np.random.Generator) -> NDArray[np.float64]:
+        """Draw independent positions of n fluorophores.
+
+        Returns
+        -------
+        Shape (n, 2), order (y, x), in nm from the outer corner of camera pixel (0, 0), all inside
+        the field.
+        """
+        kept = np.empty((0, 2))
+        while (missing := n - len(kept)) > 0:
+            # a few more than are missing: mostly one round is enough
+            drawn = self.draw_anywhere(missing + missing // 8 + 8, generator)
+            kept = np.concatenate([kept, drawn[_inside(drawn, self.field_nm)]])
+        return kept[:n]
+
+
+class Random(BaseModel, frozen=True, extra="forbid"):
+    """Fluorophores anywhere in the field."""
+
+    kind: Literal["random"] = Field("random", description="anywhere, without structure")
+
+    def place(self, field_nm: FieldSize, generator: np.random.Generator) -> Placement:
+        """Draw the geometry of one acquisition; here there is none."""
+        return Placement(field_nm, lambda n, generator: generator.random((n, 2)) * field_nm)
+
+
+class Filaments(BaseModel, frozen=True, extra="forbid"):
+    """Labelled tubes such as microtubules, seen from above, that run right through the field.
+
+    They enter the field at random and bend as worm-like chains do. Their mean length per area is
+    the same everywhere and in every size of field, because a random path that enters a convex
+    region of area A and perimeter P isotropically stays in it for the length πA/P on average
+    (Blanco & Fournier). A path ends inside the field only after three times its diagonal.
+
+    References
+    ----------
+    S. Blanco, R. Fournier, Europhys. Lett. 61, 168 (2003), doi:10.1209/epl/i2003-00208-x
+    C. P. Brangwynne et al., PNAS 104, 16128 (2007), doi:10.1073/pnas.0703094104: in cells,
+    microtubules have an apparent persistence length of about 30 µm.
+    """
+
+    kind: Literal["filaments"] = Field("filaments", description="tubes such as microtubules")
+    length_um_per_um2: AboveZero = Field(
+        (1.0, 3.0), description="filament length per area of the field, µm/µm²"
+    )
+    # tubulin ends at 12.5 nm from the axis, its two antibodies at about 30 nm
+    radius_nm: NotNegative = Field(
+        (20.0, 20.0), description="distance of the fluorophores from the axis, in all directions"
+    )
+    persistence_um: AboveZero = Field(
+        (15.0, 30.0), description="length over which a filament forgets its direction"
+    )
+
+    def place(self, field_nm: FieldSize, generator: np.random.Generator) -> Placement:
+        """Draw the course of the filaments.
+
+        Raises
+        ------
+        InputError
+            A filament can be thicker than the field.
+        """
+        _refuse_if_larger(self.kind, "radius_nm", 2 * self.radius_nm[1], field_nm)
+        radius_nm = draw(self.radius_nm, generator)
+        step_nm = min(50.0, min(field_nm) / 20)
+        starts, headings = _cross(
+            field_nm,
+            generator,
+            per_nm=draw(self.length_um_per_um2, generator) / 1000,
+            persistence_nm=1000 * draw(self.persistence_um, generator),
+            margin_nm=radius_nm,
+            step_nm=step_nm,
+        )
+
+        def along_tubes(n: int, generator: np.random.Generator) -> NDArray[np.float64]:
+            piece = generator.integers(len(starts), size=n)
+            along = _direction(headings[piece])
+            sideways = radius_nm * np.cos(generator.uniform(0, 2 * math.pi, n))
+            distance = step_nm * generator.random(n)
+            return starts[piece] + distance[:, None] * along + sideways[:, None] * _left_of(along)
+
+        return Placement(field_nm, along_tubes)
+
+
+class Rings(BaseModel, frozen=True, extra="forbid"):
+    """Rings with corners such as nuclear pores; they do not overlap, and every one is turned.
+
+    The defaults are those of Nup96 in a nuclear pore: eight corners, 107 nm across. Where rings
+    find no room, there are fewer.
+
+    References
+    ----------
+    J. V. Thevathasan et al., Nat. Methods 16, 1045 (2019), doi:10.1038/s41592-019-0574-9
+    """
+
+    kind: Literal["rings"] = Field("rings", description="rings such as nuclear pores")
+    per_um2: AboveZero = Field((3.0, 8.0), description="rings per area of the field, 1/µm²")
+    radius_nm: AboveZero = Field((53.5, 53.5), description="from the centre to a corner")
+    corners: int = Field(8, ge=0, description="clusters on every ring; 0: a continuous ring")
+    jitter_nm: NotNegative = Field(
+        (3.0, 3.0), description="standard deviation of a fluorophore from its place, in y and in x"
+    )
+
+    def place(self, field_nm: FieldSize, generator: np.random.Generator) -> Placement:
+        """Draw the centres and the rotations of the rings.
+
+        Raises
+        ------
+        InputError
+            A ring or its jitter can be larger than the field.
+        """
+        _refuse_if_larger(self.kind, "radius_nm", 2 * self.radius_nm[1], field_nm)
+        _refuse_if_larger(self.kind, "jitter_nm", self.jitter_nm[1], field_nm)
+        radius_nm = draw(self.radius_nm, generator)
+        jitter_nm = draw(self.jitter_nm, generator)
+        centres = _scatter(
+            draw(self.per_um2, generator),
+            field_nm,
+            generator,
+            reach_nm=radius_nm,
+            inside_nm=radius_nm,
+        )
+        turns = generator.random(len(centres))
+
+        def on_rings(n: int, generator: np.random.Generator) -> NDArray[np.float64]:
+            ring = generator.integers(len(centres), size=n)
+            if self.corners:
+                around = turns[ring] + generator.integers(self.corners, size=n) / self.corners
+            else:
+                around = generator.random(n)
+            jitter = jitter_nm * generator.standard_normal((n, 2))
+            return centres[ring] + radius_nm * _direction(2 * math.pi * around) + jitter
+
+        return Placement(field_nm, on_rings)
+
+
+class LinePairs(BaseModel, frozen=True, extra="forbid"):
+    """Pairs of straight parallel lines, a resolution target; pairs do not cross each other.
+
+    Where pairs find no room, there are fewer.
+    """
+
+    kind: Literal["line_pairs"] = Field("line_pairs", description="pairs of parallel lines")
+    per_um2: AboveZero = Field((0.3, 0.3), description="pairs per area of the field, 1/µm²")
+    spacing_nm: AboveZero = Field((50.0, 50.0), description="from line to line, centre to centre")
+    length_nm: AboveZero = Field((1000.0, 1000.0), description="length of a line")
+    width_nm: NotNegative = Field(
+        (5.0, 5.0), description="standard deviation of the fluorophores across a line"
+    )
+
+    def place(self, field_nm: FieldSize, generator: np.random.Generator) -> Placement:
+        """Draw the centres and the directions of the pairs.
+
+        Raises
+        ------
+        InputError
+            The spacing or the width of the lines can be larger than the field.
+        """
+        _refuse_if_larger(self.kind, "spacing_nm", self.spacing_nm[1], field_nm)
+        _refuse_if_larger(self.kind, "width_nm", self.width_nm[1], field_nm)
+        spacing_nm = draw(self.spacing_nm, generator)
+        width_nm = draw(self.width_nm, generator)
+        # lines twice as long as the diagonal cross the whole field wherever they start
+        length_nm = min(draw(self.length_nm, generator), 2 * math.hypot(*field_nm))
+        centres = _scatter(
+            draw(self.per_um2, generator),
+            field_nm,
+            generator,
+            reach_nm=math.hypot(length_nm, spacing_nm) / 2,
+            inside_nm=spacing_nm / 2,
+        )
+        along = _direction(generator.uniform(0, math.pi, len(centres)))
+
+        def on_lines(n: int, generator: np.random.Generator) -> NDArray[np.float64]:
+            pair = generator.integers(len(centres), size=n)
+            distance = length_nm * (generator.random(n) - 0.5)
+            sideways = spacing_nm * (generator.integers(2, size=n) - 0.5)
+            sideways += width_nm * generator.standard_normal(n)
+            return (
+                centres[pair]
+                + distance[:, None] * along[pair]
+                + sideways[:, None] * _left_of(along[pair])
+            )
+
+        return Placement(field_nm, on_lines)
+
+
+class Star(BaseModel, frozen=True, extra="forbid"):
+    """A Siemens star in the middle of the field: spokes as wide as the gaps between them.
+
+    At the distance r from the centre, the spokes are r / radius_nm times their spacing at the rim
+    apart: where they melt into one another is the resolution.
+    """
+
+    kind: Literal["star"] = Field("star", description="a Siemens star, a resolution target")
+    spacing_nm: AboveZero = Field(
+        (400.0, 400.0), description="from spoke to spoke at the rim; rounded to whole spokes"
+    )
+    radius_nm: NotNegative = Field(
+        (0.0, 0.0), description="from the centre to the rim; 0: as large as the field allows"
+    )
+
+    def place(self, field_nm: FieldSize, generator: np.random.Generator) -> Placement:
+        """Draw the size of the star and its rotation.
+
+        Raises
+        ------
+        InputError
+            There is no room for two spokes.
+        """
+        smallest_nm = self.radius_nm[0] or min(field_nm) / 2
+        if _spokes(smallest_nm, self.spacing_nm[1]) < 2:
+            raise InputError(
+                f"star: spacing_nm {self.spacing_nm[1]:g} leaves no room for two spokes on a star "
+                f"of radius {smallest_nm:g} nm. Choose a smaller spacing_nm or a larger star."
+            )
+        radius_nm = draw(self.radius_nm, generator) or min(field_nm) / 2
+        spokes = _spokes(radius_nm, draw(self.spacing_nm, generator))
+        turn = generator.random()
+        centre = np.array(field_nm) / 2
+        # nothing further out than the corners of the field can be seen
+        rim_nm = min(radius_nm, math.hypot(*field_nm) / 2)
+
+        def on_spokes(n: int, generator: np.random.Generator) -> NDArray[np.float64]:
+            spoke = generator.integers(spokes, size=n) + generator.random(n) / 2
+            # the square root makes the density per area the same at all distances
+            distance = rim_nm * np.sqrt(generator.random(n))
+            return centre + distance[:, None] * _direction(2 * math.pi * (spoke + turn) / spokes)
+
+        return Placement(field_nm, on_spokes)
+
+
+STRUCTURES: dict[str, type[Random | Filaments | Rings | LinePairs | Star]] = {
+    "random": Random,
+    "filaments": Filaments,
+    "rings": Rings,
+    "line_pairs": LinePairs,
+    "star": Star,
+}
+"""All structures by name."""
+
+
+def _by_name(value: Any) -> Any:
+    if isinstance(value, str):
+        value = {"kind": value}
+    kind = value.get("kind") if isinstance(value, dict) else None
+    if isinstance(kind, str) and kind not in STRUCTURES:
+        raise unknown_name("structure", kind, STRUCTURES)
+    return value
+
+
+Structure = Annotated[
+    Random | Filaments | Rings | LinePairs | Star,
+    Field(discriminator="kind"),
+    BeforeValidator(_by_name),
+]
+"""Any structure; its name alone stands for its defaults."""
+
+
+def _refuse_if_larger(kind: str, parameter: str, size_nm: float, field_nm: FieldSize) -> None:
+    if size_nm > min(field_nm):
+        raise InputError(
+            f"{kind}: {parameter} makes it {size_nm:g} nm across, more than the field of "
+            f"{field_nm[0]:g} x {field_nm[1]:g} nm. Choose a smaller {parameter} or a larger field."
+        )
+
+
+def _spokes(radius_nm: float, spacing_nm: float) -> int:
+    return round(2 * math.pi * radius_nm / spacing_nm)
+
+
+def _inside(positions: NDArray[np.float64], field_nm: FieldSize) -> NDArray[np.bool_]:
+    y, x = positions[..., 0], positions[..., 1]
+    return (y >= 0) & (y < field_nm[0]) & (x >= 0) & (x < field_nm[1])
+
+
+def _direction(angle: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return unit vectors (..., 2), order (y, x); angles turn from the x axis to the y axis."""
+    return np.stack([np.sin(angle), np.cos(angle)], axis=-1)
+
+
+def _left_of(direction: NDArray[np.float64]) -> NDArray[np.float64]:
+    return direction[..., ::-1] * (1, -1)
+
+
+def _scatter(
+    per_um2: float,
+    field_nm: FieldSize,
+    generator: np.random.Generator,
+    *,
+    reach_nm: float,
+    inside_nm: float,
+) -> NDArray[np.float64]:
+    """Draw the centres (n, 2) of things that reach into the field, but not into each other.
+
+    One at least lies ``inside_nm`` from the edges or further in, so that no field remains empty.
+    """
+    apart_nm = 2 * reach_nm
+    # at the border of the region they crowd, for want of neighbours beyond: keep it out of reach
+    low, high = np.zeros(2) - reach_nm - apart_nm, np.array(field_nm) + reach_nm + apart_nm
+    area_nm2 = np.prod(high - low)
+    # no more than in a square lattice: what is drawn at random fills at most 0.7 of it
+    n = min(generator.poisson(per_um2 * 1e-6 * area_nm2), int(area_nm2 / apart_nm**2))
+    centres = generator.uniform(low, high, (max(n, 1), 2))
+    for _ in range(_SCATTERING_ROUNDS):
+        crowded = _later_of_close_pairs(centres, apart_nm)
+        if not crowded.size:
+            break
+        centres[crowded] = generator.uniform(low, high, (crowded.size, 2))
+    centres = np.delete(centres, _later_of_close_pairs(centres, apart_nm), axis=0)
+    innermost = np.array(field_nm) - inside_nm
+    if not ((centres >= inside_nm) & (centres <= innermost)).all(axis=1).any():
+        centres[0] = generator.uniform(inside_nm, innermost)
+        centres = np.delete(centres, _later_of_close_pairs(centres, apart_nm), axis=0)
+    return centres
+
+
+def _later_of_close_pairs(points: NDArray[np.float64], apart_nm: float) -> NDArray[np.intp]:
+    pairs = cKDTree(points).query_pairs(apart_nm, output_type="ndarray")
+    return np.unique(pairs[:, 1])
+
+
+def _cross(
+    field_nm: FieldSize,
+    generator: np.random.Generator,
+    *,
+    per_nm: float,
+    persistence_nm: float,
+    margin_nm: float,
+    step_nm: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Draw worm-like chains all over the field and a margin around it; some enter the field.
+
+    Parameters
+    ----------
+    per_nm
+        Mean length of the chains per area, in nm/nm².
+
+    Returns
+    -------
+    Where every straight step starts, shape (n, 2), and where it heads, shape (n,).
+    """
+    region_nm = (field_nm[0] + 2 * margin_nm, field_nm[1] + 2 * margin_nm)
+    mean_count = per_nm * 2 * sum(region_nm) / math.pi
+    # in a plane, the heading varies by s / P over a length s: the mean cosine is exp(-s / 2P)
+    bend = math.sqrt(step_nm / persistence_nm)
+    while True:
+        start, heading = _enter(max(1, generator.poisson(mean_count)), region_nm, generator)
+        starts, headings = _walk(start, heading, region_nm, step_nm, bend, generator)
+        starts -= margin_nm
+        # a few chains may all pass through the margin only
+        if _inside(starts, field_nm).any():
+            return starts, headings
+
+
+def _enter(
+    count: int, region_nm: FieldSize, generator: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Draw points (count, 2) on the edges of a region, and isotropic headings into it."""
+    height, width = region_nm
+    along = generator.uniform(0, height + width, count)
+    from_left = along < height
+    start = np.where(
+        from_left[:, None],
+        np.stack([along, np.zeros(count)], axis=1),
+        np.stack([np.zeros(count), along - height], axis=1),
+    )
+    # isotropic lines meet an edge at angles to its normal whose sine is uniform
+    heading = np.where(from_left, 0, math.pi / 2) + np.arcsin(generator.uniform(-1, 1, count))
+    opposite = generator.random(count) < 0.5
+    start[opposite] = region_nm - start[opposite]
+    heading[opposite] += math.pi
+    return start, heading
+
+
+def _walk(
+    start: NDArray[np.float64],
+    heading: NDArray[np.float64],
+    region_nm: FieldSize,
+    step_nm: float,
+    bend: float,
+    generator: np.random.Generator,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Follow worm-like chains until they leave the region.
+
+    Parameters
+    ----------
+    bend
+        Standard deviation of the change of the heading from step to step, in rad.
+
+    Returns
+    -------
+    Where every straight step starts, shape (n, 2), and where it heads, shape (n,).
+    """
+    # a chain that coils up may never leave
+    steps = math.ceil(3 * math.hypot(*region_nm) / step_nm)
+    turns = bend * generator.standard_normal((len(start), steps))
+    headings = heading[:, None] + np.cumsum(turns, axis=1) - turns[:, :1]
+    ends = start[:, None] + step_nm * np.cumsum(_direction(headings), axis=1)
+    starts = np.concatenate([start[:, None], ends[:, :-1]], axis=1)
+    within = _inside(starts, region_nm)
+    # a path starts on the edge, where rounding decides what is inside
+    within[:, 0] = True
+    within = np.logical_and.accumulate(within, axis=1)
+    return starts[within], headings[within]

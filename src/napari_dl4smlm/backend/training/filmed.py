@@ -1,0 +1,250 @@
+"""Movies with truth, opened from files or arrays, and divided into training and validation."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_dl4smlm.backend.acquisition.frames import FrameStack, open_frames, parse_frame_range
+from napari_dl4smlm.backend.acquisition.normalization import Normalization
+from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.backend.localizations.table import Localizations
+from napari_dl4smlm.backend.localizations.thunderstorm import read_thunderstorm
+from napari_dl4smlm.backend.training.datasets import ImageDataset, LabelledFrames
+from napari_dl4smlm.backend.training.pairs import infer_upsampling_factor, open_pair
+from napari_dl4smlm.backend.training.truth import ImageTruth, PositionTruth, Truth
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from pydantic import JsonValue
+
+    from napari_dl4smlm.backend.training.config import DataConfig
+
+_PIXELS_TO_NORMALIZE = 2**25
+"""Enough for four digits of a mean, and 128 MiB."""
+
+
+@dataclass(frozen=True)
+class FilmedData:
+    """Frames with truth, and which of them train and which validate.
+
+    Attributes
+    ----------
+    frames
+        The raw movie.
+    truth
+        What is in its frames.
+    upsampling_factor
+        Fine pixels per camera pixel.
+    pixel_size_nm
+        Camera pixel; ``None`` where pairs of images do not tell it.
+    training_frames, validation_frames
+        Frame numbers in the movie; no frame is in both.
+    """
+
+    frames: FrameStack
+    truth: Truth
+    upsampling_factor: int
+    pixel_size_nm: float | None
+    training_frames: tuple[int, ...]
+    validation_frames: tuple[int, ...]
+    _files: ExitStack = field(default_factory=ExitStack, repr=False, compare=False)
+
+    @classmethod
+    def open(cls, config: DataConfig, *, seed: int) -> FilmedData:
+        """Open the data that a config describes; ``seed`` draws the validation frames.
+
+        Use the result as a context manager, or call :meth:`close` when done.
+
+        Raises
+        ------
+        InputError
+            A file cannot be used, frames and truth do not fit each other, or there are fewer than
+            two frames.
+        """
+        with ExitStack() as files:
+            frames, truth, factor = _open_frames_and_truth(config, files)
+            training, validation = split_frames(
+                parse_frame_range(config.frames, frames.n_frames),
+                validation_fraction=config.validation_fraction,
+                validation_frames=None
+                if config.validation_frames is None
+                else parse_frame_range(config.validation_frames, frames.n_frames),
+                seed=seed,
+            )
+            kept_open = files.pop_all()
+        return cls(frames, truth, factor, frames.pixel_size_nm, training, validation, kept_open)
+
+    def close(self) -> None:
+        """Close the files that :meth:`open` opened."""
+        self._files.close()
+
+    def __enter__(self) -> FilmedData:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def n_training_frames(self) -> int:
+        """How many frames train."""
+        return len(self.training_frames)
+
+    @property
+    def validation(self) -> LabelledFrames:
+        """The frames to validate on."""
+        return LabelledFrames(self.frames, self.truth, self.validation_frames)
+
+    def training_set(
+        self,
+        normalization: Normalization,
+        *,
+        patch_size: int,
+        patches: int,
+        min_emitters: int,
+        augment: bool,
+        target_sigma_px: float,
+        seed: int,
+    ) -> ImageDataset:
+        """Return random patches of the training frames; see :class:`ImageDataset`."""
+        return ImageDataset(
+            LabelledFrames(self.frames, self.truth, self.training_frames),
+            normalization,
+            patch_size=patch_size,
+            patches=patches,
+            min_emitters=min_emitters,
+            augment=augment,
+            target_sigma_px=target_sigma_px,
+            seed=seed,
+        )
+
+    def record(self) -> dict[str, JsonValue]:
+        """Return what tells, later, which frames trained a model."""
+        return {
+            "movie": self.frames.name,
+            "movie_fingerprint": self.frames.fingerprint(),
+            "training_frames": list(self.training_frames),
+            "validation_frames": list(self.validation_frames),
+        }
+
+    def fit_normalization(self) -> Normalization:
+        """Measure the intensities of training frames that are spread over the movie."""
+        count = max(1, _PIXELS_TO_NORMALIZE // (self.frames.height * self.frames.width))
+        count = min(count, len(self.training_frames))
+        spread = np.linspace(0, len(self.training_frames) - 1, count).round()
+        numbers = [self.training_frames[k] for k in np.unique(spread.astype(int))]
+        return Normalization.fit(self.frames.read(k, k + 1) for k in numbers)
+
+
+def _open_frames_and_truth(config: DataConfig, files: ExitStack) -> tuple[FrameStack, Truth, int]:
+    """Return frames, truth and upsampling factor; ``files`` closes what was opened."""
+    if config.pairs is not None:
+        frames, images = open_pair(*config.pairs, pixel_size_nm=config.pixel_size_nm)
+        files.enter_context(frames)
+        files.enter_context(images)
+        factor = infer_upsampling_factor(frames, images, config.upsampling_factor)
+        brightest = _brightest(images)
+        return frames, ImageTruth(images, upsampling_factor=factor, brightest=brightest), factor
+    assert config.movie is not None  # the config's own check, which mypy cannot see
+    assert config.localizations is not None
+    frames = files.enter_context(open_frames(config.movie, pixel_size_nm=config.pixel_size_nm))
+    factor = config.upsampling_factor or 8
+    return frames, position_truth(frames, config.localizations, upsampling_factor=factor), factor
+
+
+def position_truth(
+    frames: FrameStack, localizations: Path | Localizations, *, upsampling_factor: int
+) -> PositionTruth:
+    """Match a table of positions with the movie that it belongs to.
+
+    Raises
+    ------
+    InputError
+        The pixel size is not known, the table has a frame that the movie does not have, is empty,
+        or has a position outside of the field of view.
+    """
+    if frames.pixel_size_nm is None:
+        raise InputError(
+            f"{frames.name} does not say how large its pixels are. Give the pixel size in nm, for "
+            "example --pixel-size-nm 100."
+        )
+    table = localizations
+    if not isinstance(table, Localizations):
+        table = read_thunderstorm(table, pixel_size_nm=frames.pixel_size_nm)
+    if len(table) == 0:
+        raise InputError(f"{localizations} holds no localization; there is nothing to learn from.")
+    last = int(table.frame.max())
+    if last >= frames.n_frames:
+        raise InputError(
+            f"The localizations reach up to frame {last + 1} (counted from 1), but {frames.name} "
+            f"has {frames.n_frames} frames. Check that the table belongs to this movie."
+        )
+    return PositionTruth(
+        table,
+        height=frames.height,
+        width=frames.width,
+        pixel_size_nm=frames.pixel_size_nm,
+        upsampling_factor=upsampling_factor,
+    )
+
+
+def _brightest(images: FrameStack) -> float:
+    brightest = max(float(batch.max()) for _, batch in images.batches(64))
+    if not brightest > 0:
+        raise InputError(f"{images.name} has no pixel above 0; there is nothing to learn from.")
+    return brightest
+
+
+def split_frames(
+    frames: range,
+    *,
+    validation_fraction: float,
+    validation_frames: range | None = None,
+    seed: int,
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Divide frames into those that train and those that validate.
+
+    Parameters
+    ----------
+    frames
+        Frames that may be used.
+    validation_fraction
+        Share of them drawn for validation, at least one frame.
+    validation_frames
+        Frames to validate on instead; they need not be among ``frames``.
+    seed
+        Draws the validation frames.
+
+    Returns
+    -------
+    tuple of tuple of int
+        Frames that train and frames that validate, each in rising order.
+
+    Raises
+    ------
+    InputError
+        No frame is left to train on.
+    """
+    if validation_frames is None:
+        count = max(1, round(validation_fraction * len(frames)))
+        drawn = np.random.default_rng(seed).permutation(len(frames))[:count]
+        validation = {frames[int(k)] for k in drawn}
+    else:
+        validation = set(validation_frames)
+    training = tuple(k for k in frames if k not in validation)
+    if not training:
+        raise InputError(
+            f"Of {len(frames)} frame(s), {len(validation)} validate(s) and none is left to train "
+            "on. Give at least two frames, or fewer for validation."
+        )
+    return training, tuple(sorted(validation))

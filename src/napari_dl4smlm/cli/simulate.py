@@ -1,0 +1,126 @@
+"""`dl4smlm simulate`: a movie whose every emitter is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from tqdm import tqdm
+
+from napari_dl4smlm.backend.simulation.config import MovieConfig
+from napari_dl4smlm.backend.simulation.structures import STRUCTURES
+from napari_dl4smlm.cli.options import build, read_config, report_errors, write_config
+
+if TYPE_CHECKING:
+    from napari_dl4smlm.backend.simulation.simulator import SimulatedMovie
+
+
+@click.command(
+    epilog="Example: dl4smlm simulate --out movie --frames 200 --density 2 --structure filaments"
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="folder for frames.tif, localizations.csv and simulation.yaml",
+)
+@click.option("--frames", type=int, help=f"length  [default: {MovieConfig().frames}]")
+@click.option(
+    "--size", type=int, help=f"height and width in camera pixels  [default: {MovieConfig().height}]"
+)
+@click.option("--seed", type=int, help="same seed, same movie  [default: 0]")
+@click.option("--density", metavar="N[:N]", help="emitters per µm² that are on at any moment")
+@click.option(
+    "--structure",
+    type=click.Choice(list(STRUCTURES)),
+    help="where the fluorophores are  [default: random]",
+)
+@click.option("--pixel-size-nm", type=float, help="camera pixel  [default: 100]")
+@click.option("--psf-sigma-nm", metavar="N[:N]", help="width of a Gaussian PSF")
+@click.option("--photons", metavar="N:N", help="lowest and highest of evenly spread photons")
+@click.option("--background", metavar="N[:N]", help="photons per pixel")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="YAML with everything that can be simulated, as simulation.yaml; options given here win",
+)
+@report_errors
+def simulate(out: Path, config: Path | None, **options: Any) -> None:
+    """Simulate a movie, with a table of the true positions.
+
+    N:N is a range from which the movie draws one number. simulation.yaml has all parameters, also
+    those that have no option here: blinking, cameras, measured PSFs, structured background. With
+    it, the same movie can be made again, and networks can be trained for movies like it:
+    dl4smlm train --simulate simulation.yaml.
+    """
+    movie_config = build(MovieConfig, _with_options(read_config(config), options))
+    from napari_dl4smlm.backend.simulation.simulator import SimulatedMovie
+
+    movie = SimulatedMovie(movie_config)
+    out.mkdir(parents=True, exist_ok=True)
+    write_movie(movie, out)
+    write_config(out / "simulation.yaml", movie_config.to_dict())
+    area_um2 = movie_config.height * movie_config.width * movie.scene.pixel_size_nm**2 / 1e6
+    per_frame = len(movie.truth) / movie_config.frames
+    click.echo(
+        f"{movie_config.frames:,} frames with {per_frame:.1f} emitters each, "
+        f"{per_frame / area_um2:.2f} per µm². Written: {out / 'frames.tif'}, "
+        f"{out / 'localizations.csv'}, {out / 'simulation.yaml'}"
+    )
+
+
+def write_movie(movie: SimulatedMovie, folder: Path) -> None:
+    """Write frames.tif and localizations.csv, one frame after the other."""
+    from napari_dl4smlm.backend.acquisition.calibrated_tiff import calibrated_tiff
+    from napari_dl4smlm.backend.atomic_file import atomic_file, set_aside
+    from napari_dl4smlm.backend.localizations.thunderstorm import write_thunderstorm
+
+    config = movie.config
+    for name in ("frames.tif", "localizations.csv"):
+        set_aside(folder / name)
+    with (
+        atomic_file(folder / "frames.tif") as temporary,
+        calibrated_tiff(
+            temporary,
+            pixel_size_nm=config.simulation.pixel_size_nm,
+            nbytes=2 * config.frames * config.height * config.width,
+            information=config.to_dict(),
+        ) as write,
+    ):
+        # on a terminal only
+        for number in tqdm(range(config.frames), desc="filming", unit="frame", disable=None):
+            write(movie.frame(number))
+    write_thunderstorm(folder / "localizations.csv", movie.truth)
+
+
+def _with_options(saved: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    """Let options win over a saved config."""
+    given = {name: value for name, value in options.items() if value is not None}
+    movie = dict(saved)
+    if "size" in given:
+        movie |= {"height": given["size"], "width": given["size"]}
+    movie |= {name: given[name] for name in ("frames", "seed") if name in given}
+    simulation = dict(movie.get("simulation") or {})
+    for name in ("density", "structure", "pixel_size_nm"):
+        if name in given:
+            simulation[name] = given[name]
+    if "psf_sigma_nm" in given:
+        simulation["psf"] = _section(simulation, "psf", "gaussian") | {
+            "sigma_nm": given["psf_sigma_nm"]
+        }
+    if "photons" in given:
+        low, _, high = given["photons"].partition(":")
+        simulation["photons"] = {"kind": "uniform", "low": low, "high": high or low}
+    if "background" in given:
+        simulation["background"] = {
+            **(simulation.get("background") or {}),
+            "photons": given["background"],
+        }
+    return movie | ({"simulation": simulation} if simulation else {})
+
+
+def _section(values: dict[str, Any], name: str, kind: str) -> dict[str, Any]:
+    """Return a part of a saved config, if it is of the kind that an option is about."""
+    part = values.get(name)
+    return dict(part) if isinstance(part, dict) and part.get("kind") == kind else {"kind": kind}
