@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 FRAME_PX = 64
+PIXEL_SIZE_NM = 100.0
 EMITTERS = 25
 SCRIPT = """
 import resource, sys
@@ -95,10 +96,18 @@ def measure(folder: Path, model: Path, n_frames: int) -> float:
 
 def write_movie(path: Path, n_frames: int) -> None:
     """Write frames of Gaussian spots to disk without holding them in memory."""
-    from napari_dl4smlm.backend.simulation.filaments import FilamentMovieConfig, simulate_filaments
+    from napari_dl4smlm.backend.simulation.config import MovieConfig
+    from napari_dl4smlm.backend.simulation.simulator import SimulatedMovie
 
-    config = FilamentMovieConfig(n_frames=100, emitters_per_frame=EMITTERS)
-    block = simulate_filaments(config, seed=0).frames
+    density = EMITTERS / (FRAME_PX * PIXEL_SIZE_NM / 1000) ** 2
+    block = SimulatedMovie(
+        MovieConfig(
+            frames=100,
+            height=FRAME_PX,
+            width=FRAME_PX,
+            simulation={"density": density, "pixel_size_nm": PIXEL_SIZE_NM},
+        )
+    ).frames()
     movie = np.lib.format.open_memmap(
         path, mode="w+", dtype=np.uint16, shape=(n_frames, FRAME_PX, FRAME_PX)
     )

@@ -32,7 +32,7 @@ from napari_dl4smlm.backend.models.registry import MODELS
 from napari_dl4smlm.backend.prediction.config import PredictionConfig
 from napari_dl4smlm.backend.prediction.output import predict_to_files
 from napari_dl4smlm.backend.training.config import DataConfig, TrainingConfig
-from napari_dl4smlm.backend.training.data import TrainingData
+from napari_dl4smlm.backend.training.data import open_training_data
 from napari_dl4smlm.backend.training.events import EpochFinished, TrainingFinished
 from napari_dl4smlm.backend.training.trainer import Trainer
 
@@ -89,7 +89,7 @@ def train(name: str, data: Path, folder: Path, minutes: float, epochs: int) -> d
     )
     config = TrainingConfig(model=name, device="cpu", max_minutes=minutes, epochs=epochs)
     began = time.monotonic()
-    with TrainingData.open(sources, seed=config.seed) as training_data:
+    with open_training_data(sources, seed=config.seed) as training_data:
         for event in Trainer(training_data, config, folder / "model.safetensors").events():
             if isinstance(event, EpochFinished):
                 print(

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import tifffile
+import yaml
 from click.testing import CliRunner
 
 from napari_dl4smlm.backend.localizations.thunderstorm import write_thunderstorm
@@ -13,7 +14,13 @@ from napari_dl4smlm.backend.models.registry import (
     operations_per_frame,
     parameter_count,
 )
-from napari_dl4smlm.backend.simulation.filaments import FilamentMovieConfig, simulate_filaments
+from napari_dl4smlm.backend.simulation.background import Background
+from napari_dl4smlm.backend.simulation.blinking import Blinking
+from napari_dl4smlm.backend.simulation.cameras import CameraRanges
+from napari_dl4smlm.backend.simulation.config import MovieConfig, SimulationConfig
+from napari_dl4smlm.backend.simulation.psf import GaussianPSF
+from napari_dl4smlm.backend.simulation.simulator import SimulatedMovie
+from napari_dl4smlm.backend.simulation.structures import STRUCTURES
 from napari_dl4smlm.cli import main
 
 ROOT = Path(__file__).parents[1]
@@ -21,9 +28,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def test_the_python_tutorial_runs(tmp_path, monkeypatch):
-    config = FilamentMovieConfig(n_frames=12, height=32, width=32, emitters_per_frame=10)
-    movie = simulate_filaments(config, seed=0)
-    tifffile.imwrite(tmp_path / "movie.tif", movie.frames, photometric="minisblack")
+    movie = SimulatedMovie(MovieConfig(frames=12, height=32, width=32))
+    tifffile.imwrite(tmp_path / "movie.tif", movie.frames(), photometric="minisblack")
     write_thunderstorm(tmp_path / "positions.csv", movie.truth)
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "docs" / "python_tutorial.md").read_text(encoding="utf-8")
@@ -42,10 +48,28 @@ def test_links_and_images_lead_somewhere(page):
             assert (page.parent / target).exists(), target
 
 
+def commands_and_parts():
+    for name, command in main.commands.items():
+        yield (name,)
+        for part in getattr(command, "commands", ()):
+            yield name, part
+
+
+def test_the_simulation_on_the_page_about_it_can_be_run_and_no_parameter_is_missing():
+    text = (ROOT / "docs" / "simulation.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
+    MovieConfig.model_validate(yaml.safe_load(example))
+    named = set(re.findall(r"`([a-z_0-9]+)`", text))
+    parameters = set(SimulationConfig.model_fields) | set(STRUCTURES)
+    for part in (*STRUCTURES.values(), Background, Blinking, CameraRanges, GaussianPSF):
+        parameters |= set(part.model_fields)
+    assert parameters <= named
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_option_that_is_named_exists(page):
     help_text = "".join(
-        CliRunner().invoke(main, [command, "--help"]).output for command in main.commands
+        CliRunner().invoke(main, [*command, "--help"]).output for command in commands_and_parts()
     )
     scripts = "".join(path.read_text() for path in (ROOT / "benchmarks").glob("*.py"))
     known = set(re.findall(r"--[a-z-]+", help_text + scripts)) | {"--help"}

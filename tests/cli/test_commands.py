@@ -17,7 +17,8 @@ from napari_dl4smlm.backend.localizations.thunderstorm import (
 )
 from napari_dl4smlm.backend.models.model_file import load_model
 from napari_dl4smlm.backend.models.registry import MODELS
-from napari_dl4smlm.backend.simulation.filaments import FilamentMovieConfig, simulate_filaments
+from napari_dl4smlm.backend.simulation.config import MovieConfig
+from napari_dl4smlm.backend.simulation.simulator import SimulatedMovie
 from napari_dl4smlm.backend.training.config import DataConfig, TrainingConfig
 from napari_dl4smlm.cli import main
 
@@ -38,9 +39,8 @@ MOVIE = ["--movie=movie.tif", "--localizations=positions.csv"]
 @pytest.fixture
 def folder(tmp_path):
     """A folder with movie.tif (8 frames of 16 x 20 px) and positions.csv."""
-    config = FilamentMovieConfig(n_frames=8, height=16, width=20, emitters_per_frame=4, filaments=3)
-    movie = simulate_filaments(config, seed=0)
-    tifffile.imwrite(tmp_path / "movie.tif", movie.frames, photometric="minisblack")
+    movie = SimulatedMovie(MovieConfig(frames=8, height=16, width=20, simulation={"density": 1.25}))
+    tifffile.imwrite(tmp_path / "movie.tif", movie.frames(), photometric="minisblack")
     write_thunderstorm(tmp_path / "positions.csv", movie.truth)
     return tmp_path
 
@@ -89,7 +89,7 @@ def test_a_movie_becomes_a_model_and_the_model_an_image_and_a_table(trained, fol
 
 def test_training_says_what_it_does(run):
     output = run("train", *MOVIE, *SMALL).output
-    assert "on 6 frames, validating on 2; device cpu" in output
+    assert "on 6 frames, validating on 2 frames; device cpu" in output
     assert "epoch 2: training loss" in output
     assert "Finished after epoch 2: all epochs done. Best model: model.safetensors" in output
 
@@ -183,7 +183,8 @@ def test_devices_are_listed_with_the_reason_of_those_that_cannot_be_used(run):
 
 
 @pytest.mark.parametrize(
-    "command", ["", "train", "predict", "evaluate", "models", "devices", "demo"]
+    "command",
+    ["", "simulate", "train", "test", "predict", "evaluate", "figure", "models", "devices", "demo"],
 )
 def test_help_explains_every_option(run, command):
     output = run(*command.split(), "--help").output
@@ -196,13 +197,22 @@ def test_every_config_field_is_an_option_with_a_description(run):
     for model in (DataConfig, TrainingConfig):
         for name, field in model.model_fields.items():
             assert field.description, name
+            if name == "simulation":  # a file rather than a value
+                continue
             assert field.description.split(",")[0].split(":")[0] in text, name
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train"], "training needs a movie with localizations, or a pair of images"),
+        (["train"], "training needs a movie with localizations, or a pair of images, or a simul"),
+        (["train", *MOVIE, "--simulate"], "a simulation has no movie"),
+        (["train", "--simulate", "absent.yaml"], "config absent.yaml cannot be read"),
+        (["simulate", "--out=s", "--frames=0"], r"frames: .*greater than or equal to 1 \(got 0\)"),
+        (["simulate", "--out=s", "--density=-1"], r"simulation.density: -1 is below 0"),
+        (["simulate", "--out=s", "--photons=900:100"], r"photons.uniform: "),
+        (["simulate", "--out=s", "--psf-sigma-nm=9000"], "psf: the light of an emitter reaches"),
+        (["simulate", "--out=s", "--size=4"], r"height: .*greater than or equal to 8"),
         (["train", "--movie=movie.tif"], "training needs localizations"),
         (["train", *MOVIE, "--pairs", "a", "b"], "not both"),
         (["train", "--movie=absent.tif", MOVIE[1]], "no file or folder .*absent.tif"),
@@ -297,9 +307,14 @@ def test_help_answers_without_importing_torch():
 
 @pytest.mark.slow
 def test_the_demo_finds_most_emitters_of_a_movie_it_has_not_seen(run, folder):
-    output = run("demo", "--out=demo", "--epochs=2", "--frames=40", "--device=cpu").output
-    (jaccard,) = [
-        float(part.split()[-1]) for part in output.splitlines()[-2].split(",") if "Jaccard" in part
-    ]
-    assert jaccard > 0.5
-    assert (folder / "demo" / "demo.png").stat().st_size > 50_000
+    output = run("demo", "--out=demo", "--minutes=0.25", "--frames=20", "--device=cpu").output
+    network, classical = (
+        float(line.removeprefix(name).split()[2])
+        for name in ("FID-STORM", "Gaussian fits")
+        for line in output.splitlines()
+        if line.startswith(name)
+    )
+    assert network > 0.45
+    assert 0.1 < classical < 0.6
+    for name in ("demo.png", "movie/frames.tif", "result/reconstruction.tif", "model.safetensors"):
+        assert (folder / "demo" / name).stat().st_size > 50_000

@@ -14,7 +14,8 @@ from napari_dl4smlm.backend.localizations.spot_detection import (
 )
 from napari_dl4smlm.backend.metrics.detection import detection_scores
 from napari_dl4smlm.backend.metrics.precision import localization_bound_nm
-from napari_dl4smlm.backend.simulation.filaments import FilamentMovieConfig, simulate_filaments
+from napari_dl4smlm.backend.simulation.config import MovieConfig
+from napari_dl4smlm.backend.simulation.simulator import SimulatedMovie
 
 
 def picture(positions_nm, photons=1000.0, background=10.0, sigma_nm=120.0, shape=(40, 44)):
@@ -112,9 +113,9 @@ def test_two_emitters_are_one_spot_up_to_two_standard_deviations(angle, distance
 
 
 def test_in_a_sparse_movie_nearly_every_emitter_is_found_and_hardly_anything_else():
-    config = FilamentMovieConfig(n_frames=60, emitters_per_frame=3)
-    movie = simulate_filaments(config, seed=0)
-    found = detect(config.camera.to_photons(movie.frames), read_noise=config.camera.read_noise)
+    movie = SimulatedMovie(MovieConfig(frames=60, simulation={"density": 0.07}))
+    camera = movie.scene.camera
+    found = detect(camera.to_photons(movie.frames()), read_noise=camera.read_noise_photons)
     scores = detection_scores(found, movie.truth)
     assert scores.precision > 0.98
     assert scores.recall > 0.93

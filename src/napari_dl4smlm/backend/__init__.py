@@ -10,10 +10,13 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from napari_dl4smlm.backend.acquisition.camera import Camera
     from napari_dl4smlm.backend.acquisition.frames import FrameStack, open_frames
     from napari_dl4smlm.backend.errors import InputError
+    from napari_dl4smlm.backend.evaluation.score_model import score_model
     from napari_dl4smlm.backend.localizations.density_map import render_density_map
     from napari_dl4smlm.backend.localizations.peaks import find_peaks
+    from napari_dl4smlm.backend.localizations.spot_detection import detect_spots
     from napari_dl4smlm.backend.localizations.table import Localizations
     from napari_dl4smlm.backend.localizations.thunderstorm import (
         read_thunderstorm,
@@ -21,29 +24,34 @@ if TYPE_CHECKING:
     )
     from napari_dl4smlm.backend.losses.registry import LOSSES, create_loss
     from napari_dl4smlm.backend.metrics.detection import detection_scores
+    from napari_dl4smlm.backend.metrics.precision import localization_bound_nm
     from napari_dl4smlm.backend.models.device import available_devices
     from napari_dl4smlm.backend.models.model_file import load_model, save_model
     from napari_dl4smlm.backend.models.registry import MODELS, create_model
     from napari_dl4smlm.backend.prediction.config import PredictionConfig
     from napari_dl4smlm.backend.prediction.output import predict_to_files
     from napari_dl4smlm.backend.prediction.predictor import Predictor
+    from napari_dl4smlm.backend.simulation.config import MovieConfig, SimulationConfig
+    from napari_dl4smlm.backend.simulation.simulator import SimulatedMovie
     from napari_dl4smlm.backend.training.config import DataConfig, TrainingConfig
-    from napari_dl4smlm.backend.training.data import TrainingData
-    from napari_dl4smlm.backend.training.datasets import ImageDataset
+    from napari_dl4smlm.backend.training.data import open_training_data
     from napari_dl4smlm.backend.training.trainer import Trainer
 
 _HOMES = {
+    "Camera": "acquisition.camera",
     "FrameStack": "acquisition.frames",
     "open_frames": "acquisition.frames",
     "InputError": "errors",
     "render_density_map": "localizations.density_map",
     "find_peaks": "localizations.peaks",
+    "detect_spots": "localizations.spot_detection",
     "Localizations": "localizations.table",
     "read_thunderstorm": "localizations.thunderstorm",
     "write_thunderstorm": "localizations.thunderstorm",
     "LOSSES": "losses.registry",
     "create_loss": "losses.registry",
     "detection_scores": "metrics.detection",
+    "localization_bound_nm": "metrics.precision",
     "available_devices": "models.device",
     "load_model": "models.model_file",
     "save_model": "models.model_file",
@@ -52,25 +60,31 @@ _HOMES = {
     "PredictionConfig": "prediction.config",
     "predict_to_files": "prediction.output",
     "Predictor": "prediction.predictor",
+    "MovieConfig": "simulation.config",
+    "SimulationConfig": "simulation.config",
+    "SimulatedMovie": "simulation.simulator",
     "DataConfig": "training.config",
     "TrainingConfig": "training.config",
-    "ImageDataset": "training.datasets",
-    "TrainingData": "training.data",
+    "open_training_data": "training.data",
     "Trainer": "training.trainer",
+    "score_model": "evaluation.score_model",
 }
 
 __all__ = [  # noqa: RUF022 - in the order of the rooms
+    "Camera",
     "FrameStack",
     "open_frames",
     "InputError",
     "render_density_map",
     "find_peaks",
+    "detect_spots",
     "Localizations",
     "read_thunderstorm",
     "write_thunderstorm",
     "LOSSES",
     "create_loss",
     "detection_scores",
+    "localization_bound_nm",
     "available_devices",
     "load_model",
     "save_model",
@@ -79,11 +93,14 @@ __all__ = [  # noqa: RUF022 - in the order of the rooms
     "PredictionConfig",
     "predict_to_files",
     "Predictor",
+    "MovieConfig",
+    "SimulationConfig",
+    "SimulatedMovie",
     "DataConfig",
     "TrainingConfig",
-    "ImageDataset",
-    "TrainingData",
+    "open_training_data",
     "Trainer",
+    "score_model",
 ]
 
 

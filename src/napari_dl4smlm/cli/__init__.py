@@ -11,8 +11,11 @@ import click
 from napari_dl4smlm import __version__
 from napari_dl4smlm.cli.demo import demo
 from napari_dl4smlm.cli.evaluate import evaluate
+from napari_dl4smlm.cli.figure import figure
 from napari_dl4smlm.cli.listings import devices, models
 from napari_dl4smlm.cli.predict import predict
+from napari_dl4smlm.cli.simulate import simulate
+from napari_dl4smlm.cli.test import test
 from napari_dl4smlm.cli.train import train
 
 
@@ -26,5 +29,5 @@ def main() -> None:
     """
 
 
-for command in (train, predict, evaluate, models, devices, demo):
+for command in (simulate, train, test, predict, evaluate, figure, models, devices, demo):
     main.add_command(command)

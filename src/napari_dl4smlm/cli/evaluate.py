@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,31 +10,11 @@ import click
 
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.cli.options import report_errors
+from napari_dl4smlm.cli.score_table import as_json, as_table
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-_PERCENT = ("precision", "recall", "f1", "jaccard")
-_LABELS = {
-    "true_positives": "found",
-    "false_positives": "spurious",
-    "false_negatives": "missed",
-    "precision": "precision",
-    "recall": "recall",
-    "f1": "F1",
-    "jaccard": "Jaccard index",
-    "rmse_nm": "RMSE (nm)",
-    "mad_nm": "mean absolute error |y| + |x| (nm)",
-    "bias_y_nm": "mean error in y (nm)",
-    "bias_x_nm": "mean error in x (nm)",
-    "efficiency": "efficiency (100 is perfect)",
-    "nmse_percent": "NMSE of the image, equal sums (%)",
-    "pearson": "correlation of the image",
-    "psnr_db": "PSNR of the image, equal sums (dB)",
-    "ssim": "SSIM of the image, equal sums",
-    "ms_ssim": "MS-SSIM of the image, equal sums",
-}
 
 
 @click.command(
@@ -80,7 +58,7 @@ _LABELS = {
     type=click.Path(path_type=Path),
     help="reconstruction to compare with the true positions, drawn with one fine pixel of blur",
 )
-@click.option("--json", "as_json", is_flag=True, help="print one JSON object instead of a table")
+@click.option("--json", is_flag=True, help="print one JSON object instead of a table")
 @report_errors
 def evaluate(
     predicted: Path,
@@ -91,7 +69,7 @@ def evaluate(
     field_nm: tuple[float, float] | None,
     frames: str | None,
     image: Path | None,
-    as_json: bool,
+    json: bool,
 ) -> None:
     """Compare localizations with the true positions, frame by frame.
 
@@ -120,15 +98,18 @@ def evaluate(
     )
     if image is not None:
         scores |= _image_scores(image, emitters.positions_nm(), pixel_size_nm)
-    click.echo(_as_json(scores) if as_json else _as_table(scores))
+    if json:
+        click.echo(as_json(scores))
+    else:
+        click.echo(as_table({name: [value] for name, value in scores.items()}))
 
 
 def _image_scores(
     path: Path, positions_nm: NDArray[np.float64], pixel_size_nm: float | None
 ) -> dict[str, float]:
     from napari_dl4smlm.backend.acquisition.frames import open_frames
+    from napari_dl4smlm.backend.evaluation.scores import score_image
     from napari_dl4smlm.backend.localizations.density_map import render_density_map
-    from napari_dl4smlm.backend.metrics import image as metrics
 
     if pixel_size_nm is None:
         raise InputError("Comparing an image needs the camera's pixel: give --pixel-size-nm.")
@@ -153,33 +134,4 @@ def _image_scores(
         upsampling_factor=factor,
         sigma_px=1.0,
     )
-    scores = {
-        "nmse_percent": metrics.nmse(prediction, truth, scale="sum"),
-        "pearson": metrics.pearson(prediction, truth),
-        "psnr_db": metrics.psnr(prediction, truth, scale="sum"),
-        "ssim": metrics.ssim(prediction, truth, scale="sum"),
-    }
-    if min(prediction.shape) >= metrics.SMALLEST_MS_SSIM_PX:
-        scores["ms_ssim"] = metrics.ms_ssim(prediction, truth, scale="sum")
-    return scores
-
-
-def _as_json(scores: dict[str, float]) -> str:
-    # JSON has no NaN or infinity: what cannot be told is null
-    return json.dumps(
-        {name: value if math.isfinite(value) else None for name, value in scores.items()}, indent=1
-    )
-
-
-def _as_table(scores: dict[str, float]) -> str:
-    width = max(len(_LABELS[name]) for name in scores)
-    lines = []
-    for name, value in scores.items():
-        if isinstance(value, int):
-            text = f"{value:,}"
-        elif math.isnan(value):
-            text = "none"
-        else:
-            text = f"{value:.3f}" if name in _PERCENT or name.endswith("ssim") else f"{value:.2f}"
-        lines.append(f"{_LABELS[name]:<{width}}  {text:>10}")
-    return "\n".join(lines)
+    return dataclasses.asdict(score_image(prediction, truth))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,8 @@ def stop_on_interrupt(stop: Callable[[], None]) -> Iterator[None]:
     def on_interrupt(number: int, frame: object) -> None:
         del number, frame
         signal.signal(signal.SIGINT, previous)
-        tqdm.write("Stopping after this step; press Ctrl-C again to quit at once.")
+        # not among the results, which may be JSON
+        tqdm.write("Stopping after this step; press Ctrl-C again to quit at once.", file=sys.stderr)
         stop()
 
     previous = signal.signal(signal.SIGINT, on_interrupt)

@@ -33,7 +33,7 @@ def calibrated_tiff(
     pixel_size_nm: float,
     nbytes: int,
     information: Mapping[str, JsonValue],
-) -> Iterator[Callable[[NDArray[np.float32]], None]]:
+) -> Iterator[Callable[[NDArray[np.float32 | np.uint16]], None]]:
     """Write images of one size, one after the other, in constant memory.
 
     Parameters
@@ -60,7 +60,7 @@ def calibrated_tiff(
         # in the first page only: the movie may have a million frames
         pages_tags = chain([tifffile.imagej_metadata_tag({"Info": text}, "<")], repeat(()))
 
-        def write(image: NDArray[np.float32]) -> None:
+        def write(image: NDArray[np.float32 | np.uint16]) -> None:
             tiff.write(
                 image,
                 photometric="minisblack",

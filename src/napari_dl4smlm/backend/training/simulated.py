@@ -29,7 +29,7 @@ VALIDATION_PX = 64
 _FRAMES_TO_NORMALIZE = 64
 _DRAWS_PER_PATCH = 200
 
-# what random numbers are for; the simulator itself uses 0 and 1 for its movies
+# what random numbers are for; movies use 0 and 1, test sets 4
 _VALIDATION, _NORMALIZATION = 2, 3
 
 

@@ -1,0 +1,116 @@
+"""Which frames of a movie may test a model: never those that trained it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, JsonValue
+
+from napari_dl4smlm.backend.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from napari_dl4smlm.backend.acquisition.frames import FrameStack
+    from napari_dl4smlm.backend.models.model_file import ModelCard
+
+_MOST_RANGES_IN_MESSAGE = 5
+
+
+@dataclass(frozen=True)
+class UntrainedFrames:
+    """Frames of a movie that did not train a model.
+
+    Attributes
+    ----------
+    numbers
+        In rising order, at least one; often with gaps, as validation frames are drawn at random.
+    validation
+        Those of ``numbers`` on which the model's best epoch and its threshold were chosen.
+    warnings
+        Sentences for the user: why scores on these frames may be too good.
+    """
+
+    numbers: tuple[int, ...]
+    validation: frozenset[int]
+    warnings: tuple[str, ...]
+
+
+class _Record(BaseModel):
+    """What a model card tells about the data that trained the model."""
+
+    movie_fingerprint: str | None = None
+    training_frames: frozenset[int] = frozenset()
+    validation_frames: frozenset[int] = frozenset()
+    simulation: JsonValue = None
+
+
+def untrained_frames(
+    card: ModelCard, frames: FrameStack, chosen: range | None = None
+) -> UntrainedFrames:
+    """Leave out the frames that trained a model.
+
+    The training movie is known again by its fingerprint, under whatever name. A part of it that was
+    saved as a movie of its own is another movie here.
+
+    Parameters
+    ----------
+    card
+        Of the model to be tested.
+    frames
+        The movie to test it on.
+    chosen
+        Frames that the user asks for; by default all that did not train the model.
+
+    Raises
+    ------
+    InputError
+        Frames that trained the model were asked for.
+    """
+    record = _Record.model_validate(card.training)
+    wanted = range(frames.n_frames) if chosen is None else chosen
+    if record.movie_fingerprint is None:
+        warnings = () if record.simulation is not None else (_unknown_origin(frames),)
+        return UntrainedFrames(tuple(wanted), frozenset(), warnings)
+    if record.movie_fingerprint != frames.fingerprint():
+        return UntrainedFrames(tuple(wanted), frozenset(), ())
+    numbers = tuple(number for number in wanted if number not in record.training_frames)
+    if chosen is not None and len(numbers) < len(chosen):
+        raise _trained_by(record.training_frames, chosen, frames)
+    validation = record.validation_frames.intersection(numbers)
+    warnings = (_validated(len(validation), len(numbers)),) if validation else ()
+    return UntrainedFrames(numbers, validation, warnings)
+
+
+def _trained_by(training: frozenset[int], chosen: range, frames: FrameStack) -> InputError:
+    asked_for = training.intersection(chosen)
+    return InputError(
+        f"{len(asked_for)} of the {len(chosen)} frames asked for trained this model "
+        f"({_as_ranges(asked_for)}): on them it only shows what it remembers. Choose others; "
+        f"without a frame range, the {frames.n_frames - len(training)} frames of {frames.name} "
+        "that did not train it are taken."
+    )
+
+
+def _validated(count: int, n_frames: int) -> str:
+    return (
+        f"{count} of the {n_frames} frames to test on validated this model: its best epoch and its "
+        "threshold were chosen on them, so that their scores are a little too good."
+    )
+
+
+def _unknown_origin(frames: FrameStack) -> str:
+    return (
+        "The model file does not tell which movie trained the model. If frames of "
+        f"{frames.name} did, the scores are too good."
+    )
+
+
+def _as_ranges(numbers: Collection[int]) -> str:
+    """Write frame numbers as users do: 0:4, 7:8."""
+    starts = sorted(number for number in numbers if number - 1 not in numbers)
+    stops = sorted(number + 1 for number in numbers if number + 1 not in numbers)
+    ranges = [f"{start}:{stop}" for start, stop in zip(starts, stops, strict=True)]
+    more = ["…"] if len(ranges) > _MOST_RANGES_IN_MESSAGE else []
+    return ", ".join(ranges[:_MOST_RANGES_IN_MESSAGE] + more)

@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+import tifffile
+import yaml
+from click.testing import CliRunner
+
+from napari_dl4smlm.backend.acquisition.frames import open_frames
+from napari_dl4smlm.backend.localizations.thunderstorm import read_thunderstorm
+from napari_dl4smlm.backend.models.model_file import load_model
+from napari_dl4smlm.backend.simulation.config import MovieConfig
+from napari_dl4smlm.backend.simulation.simulator import SimulatedMovie
+from napari_dl4smlm.cli import main
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Run a command in an empty folder; return what it prints."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        result = CliRunner().invoke(main, arguments, catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    return run
+
+
+def test_a_movie_is_written_with_its_positions_and_the_config_that_made_it(run, tmp_path):
+    output = run(
+        *("simulate", "--out=s", "--frames=5", "--size=24", "--density=2", "--seed=3"),
+        *("--structure=filaments", "--pixel-size-nm=110", "--background=7"),
+    )
+    config = MovieConfig.model_validate(
+        yaml.safe_load((tmp_path / "s/simulation.yaml").read_text())
+    )
+    assert (config.frames, config.height, config.width, config.seed) == (5, 24, 24, 3)
+    assert config.simulation.density == (2, 2)
+    assert config.simulation.structure.kind == "filaments"
+    movie = SimulatedMovie(config)
+    with open_frames(tmp_path / "s/frames.tif") as frames:
+        assert frames.pixel_size_nm == pytest.approx(110)
+        np.testing.assert_array_equal(frames.read(0, 5), movie.frames())
+    table = read_thunderstorm(tmp_path / "s/localizations.csv")
+    np.testing.assert_array_equal(table.frame, movie.truth.frame)
+    np.testing.assert_allclose(table.positions_nm(), movie.truth.positions_nm(), atol=1e-4)
+    np.testing.assert_allclose(table.photons, movie.truth.photons, rtol=1e-5)
+    assert f"{len(table) / 5:.1f} emitters each" in output
+
+
+def test_the_written_config_makes_the_movie_again_and_options_win_over_it(run, tmp_path):
+    run("simulate", "--out=a", "--frames=3", "--size=16", "--photons=700:900")
+    run("simulate", "--out=b", "--config=a/simulation.yaml")
+    assert (tmp_path / "a/frames.tif").read_bytes() == (tmp_path / "b/frames.tif").read_bytes()
+    run("simulate", "--out=c", "--config=a/simulation.yaml", "--psf-sigma-nm=100:120", "--frames=4")
+    values = yaml.safe_load((tmp_path / "c/simulation.yaml").read_text())
+    assert values["frames"] == 4
+    assert values["simulation"]["psf"]["sigma_nm"] == [100, 120]
+    assert values["simulation"]["photons"]["high"] == 900
+
+
+def test_a_movie_that_is_there_is_kept(run, tmp_path):
+    run("simulate", "--out=s", "--frames=2", "--size=16")
+    before = (tmp_path / "s/frames.tif").read_bytes()
+    run("simulate", "--out=s", "--frames=2", "--size=16", "--seed=1")
+    assert (tmp_path / "s/frames.previous.tif").read_bytes() == before
+
+
+SMALL = [
+    "--model-options=blocks=1,channels=4",
+    "--device=cpu",
+    "--epochs=1",
+    "--patches-per-epoch=8",
+    "--batch-size=4",
+    "--patch-size=16",
+    "--upsampling=2",
+    "--simulated-validation-frames=2",
+]
+
+
+def test_a_network_is_trained_for_movies_like_a_simulated_one(run, tmp_path):
+    run("simulate", "--out=s", "--frames=2", "--size=16", "--density=1.5", "--pixel-size-nm=120")
+    output = run("train", "--simulate", "s/simulation.yaml", *SMALL)
+    assert "on simulated patches" in output
+    assert "Jaccard index" in output
+    card = load_model(tmp_path / "model.safetensors").card
+    assert card.pixel_size_nm == 120
+    assert card.training["simulation"]["density"] == 1.5
+
+
+def test_simulating_needs_no_file(run, tmp_path):
+    run("train", *SMALL, "--simulate")
+    card = load_model(tmp_path / "model.safetensors").card
+    assert card.training["simulation"] == MovieConfig().simulation.model_dump(mode="json")
+
+
+def test_a_saved_job_has_the_simulation_and_a_movie_given_beside_it_replaces_it(run, tmp_path):
+    run("train", *SMALL, "--simulate", "--save-config=job.yaml")
+    saved = yaml.safe_load((tmp_path / "job.yaml").read_text())
+    assert saved["data"]["simulation"]["density"] == [0.5, 3]
+    run("train", "--config=job.yaml", "--out=again.safetensors")
+    run("simulate", "--out=s", "--frames=4", "--size=24", "--density=2")
+    movie = ["--movie=s/frames.tif", "--localizations=s/localizations.csv"]
+    output = run("train", "--config=job.yaml", *movie, "--out=filmed.safetensors")
+    assert "on 3 frames" in output
+
+
+def test_the_calibrated_threshold_is_what_predict_uses_by_default(run, tmp_path):
+    run("train", *SMALL, "--simulate")
+    run("simulate", "--out=s", "--frames=2", "--size=24", "--density=2")
+    run("predict", "s/frames.tif", "--model=model.safetensors", "--out=p", "--device=cpu")
+    calibrated = load_model(tmp_path / "model.safetensors").card.calibration.threshold
+    with tifffile.TiffFile(tmp_path / "p/reconstruction.tif") as tiff:
+        assert f'"threshold": {calibrated}' in tiff.imagej_metadata["Info"]
