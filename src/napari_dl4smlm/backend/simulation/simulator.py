@@ -58,7 +58,7 @@ class Scene:
         """The emitters whose position is inside the field, however dim they are."""
         positions = self.emitters.positions_nm()
         field_nm = np.array([self.height, self.width]) * self.pixel_size_nm
-        inside: NDArray[np.bool_] = ((positions >= 0) & (positions < field_nm)).all(axis=1)
+        inside = np.all((positions >= 0) & (positions < field_nm), axis=1)
         return self.emitters[inside]
 
     def expected_photons(self, frame: int) -> NDArray[np.float64]:
