@@ -4,7 +4,7 @@ from pydantic import ValidationError
 
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.simulation.config import MovieConfig, SimulationConfig
-from napari_dl4smlm.backend.simulation.simulator import SimulatedMovie, Simulator, stream
+from napari_dl4smlm.backend.simulation.simulator import Purpose, SimulatedMovie, Simulator, stream
 
 PERFECT_CAMERA = {"read_noise": 0, "baseline": 0, "electrons_per_count": 1}
 
@@ -50,16 +50,16 @@ def test_the_density_is_that_of_emitters_per_area_and_frame(structure):
 
 def test_blinking_keeps_the_density_of_light():
     simulated = movie(
-        frames=400,
+        frames=4000,
         density=0.5,
         blinking={"on_frames": 3, "off_frames": 50, "blinks": 4},
         photons={"kind": "uniform", "low": 1000, "high": 1000},
     )
     # what the emitters give to a frame, in units of one that is on throughout
-    on = np.bincount(simulated.truth.frame, simulated.truth.photons, minlength=400) / 1000
-    assert on.mean() == pytest.approx(0.5 * 6.4**2, rel=0.1)
-    halves = on[:200].mean(), on[200:].mean()
-    assert halves[0] == pytest.approx(halves[1], rel=0.15)
+    on = np.bincount(simulated.truth.frame, simulated.truth.photons, minlength=4000) / 1000
+    assert on.mean() == pytest.approx(0.5 * 6.4**2, rel=0.05)
+    halves = on[:2000].mean(), on[2000:].mean()
+    assert halves[0] == pytest.approx(halves[1], rel=0.1)
 
 
 def test_a_blinking_fluorophore_stays_where_it_is():
@@ -85,7 +85,9 @@ def test_mean_and_variance_of_the_counts_are_those_of_the_expected_photons():
     )
     scene = simulated.scene
     expected = scene.expected_photons(0)
-    filmed = np.stack([scene.film(0, stream(0, 7, k)) for k in range(4000)]).astype(float)
+    filmed = np.stack([scene.film(0, stream(0, Purpose.TEST, k)) for k in range(4000)]).astype(
+        float
+    )
     error = filmed.mean(0) - (100 + scene.camera.counts_per_photon * expected)
     variance = scene.camera.count_variance(expected)
     pull = error / np.sqrt(variance / 4000)
@@ -132,7 +134,7 @@ def test_every_acquisition_draws_its_own_numbers_from_the_ranges():
             density=(0.5, 3), background={"photons": (10, 50)}, camera={"baseline": (90, 110)}
         )
     )
-    scenes = [simulator.scene(stream(0, k), height=32, width=32) for k in range(200)]
+    scenes = [simulator.scene(stream(0, Purpose.TEST, k), height=32, width=32) for k in range(200)]
     background = np.array([scene.background.mean() for scene in scenes])
     assert background.min() >= 10
     assert background.max() <= 50
@@ -152,7 +154,7 @@ def test_a_random_part_of_the_measured_pixel_maps_is_used(tmp_path):
     simulator = Simulator(SimulationConfig(pixel_maps=tmp_path / "camera.npz"))
     corners = set()
     for k in range(30):
-        pixels = simulator.scene(stream(0, k), height=16, width=16).pixels
+        pixels = simulator.scene(stream(0, Purpose.TEST, k), height=16, width=16).pixels
         top, left = divmod(int(pixels.baseline[0, 0]), 50)
         np.testing.assert_array_equal(
             pixels.baseline, maps["baseline"][top : top + 16, left : left + 16]
@@ -160,7 +162,7 @@ def test_a_random_part_of_the_measured_pixel_maps_is_used(tmp_path):
         corners.add((top, left))
     assert len(corners) > 20
     with pytest.raises(InputError, match="maps are 40 x 50 px, smaller than the field of 64 x 64"):
-        simulator.scene(stream(0), height=64, width=64)
+        simulator.scene(stream(0, Purpose.TEST), height=64, width=64)
 
 
 def test_a_psf_wider_than_the_field_is_refused():

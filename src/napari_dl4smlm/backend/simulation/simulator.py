@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import IntEnum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -23,8 +24,18 @@ if TYPE_CHECKING:
 
 _MOST_EMITTERS_PER_FRAME = 1_000_000
 
-# what the random numbers of a seed are for; each purpose has a stream of its own
-_SCENE, _NOISE = 0, 1
+
+class Purpose(IntEnum):
+    """What random numbers are for: each purpose has a stream of its own for every seed.
+
+    So a frame that trains is never one that validates or tests, nor one of a movie.
+    """
+
+    SCENE = 0
+    NOISE = 1
+    VALIDATION = 2
+    NORMALIZATION = 3
+    TEST = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,7 +225,7 @@ class SimulatedMovie:
     def __init__(self, config: MovieConfig) -> None:
         self.config = config
         self.scene = Simulator(config.simulation).scene(
-            stream(config.seed, _SCENE),
+            stream(config.seed, Purpose.SCENE),
             height=config.height,
             width=config.width,
             n_frames=config.frames,
@@ -227,13 +238,45 @@ class SimulatedMovie:
 
     def frame(self, number: int) -> NDArray[np.uint16]:
         """Return one frame in counts, shape (height, width)."""
-        return self.scene.film(number, stream(self.config.seed, _NOISE, number))
+        return self.scene.film(number, stream(self.config.seed, Purpose.NOISE, number))
 
     def frames(self) -> NDArray[np.uint16]:
         """Return the whole movie, shape (frames, height, width)."""
         return np.stack([self.frame(number) for number in range(self.config.frames)])
 
 
-def stream(seed: int, *purpose: int) -> np.random.Generator:
-    """Return random numbers that depend on a seed and what they are for, and on nothing else."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=purpose))
+def film_independently(
+    simulator: Simulator, count: int, *, height: int, width: int, seed: int, purpose: Purpose
+) -> tuple[NDArray[np.uint16], Localizations]:
+    """Film frames of which each is an acquisition of its own.
+
+    Parameters
+    ----------
+    simulator
+        Draws the scenes.
+    count
+        Number of frames.
+    height, width
+        Camera pixels.
+    seed, purpose
+        The same two, the same frames.
+
+    Returns
+    -------
+    NDArray
+        Counts, shape (count, height, width).
+    Localizations
+        The emitters inside the frames, with photons and widths.
+    """
+    frames, tables = [], []
+    for number in range(count):
+        generator = stream(seed, purpose, number)
+        scene = simulator.scene(generator, height=height, width=width)
+        frames.append(scene.film(0, generator))
+        tables.append(replace(scene.truth, frame=np.full(len(scene.truth), number)))
+    return np.stack(frames), Localizations.concatenate(tables)
+
+
+def stream(seed: int, purpose: Purpose, *number: int) -> np.random.Generator:
+    """Return random numbers that depend on these three alone."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(purpose, *number)))

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from napari_dl4smlm.backend.acquisition.frames import open_frames
 from napari_dl4smlm.backend.acquisition.normalization import Normalization
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.density_map import render_density_map
-from napari_dl4smlm.backend.localizations.table import Localizations
-from napari_dl4smlm.backend.simulation.simulator import Simulator, stream
+from napari_dl4smlm.backend.simulation.simulator import Purpose, Simulator, film_independently
 from napari_dl4smlm.backend.training.datasets import LabelledFrames, Patches
 from napari_dl4smlm.backend.training.filmed import position_truth
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    import numpy as np
     from numpy.typing import NDArray
     from pydantic import JsonValue
 
+    from napari_dl4smlm.backend.localizations.table import Localizations
     from napari_dl4smlm.backend.training.config import DataConfig
 
 VALIDATION_PX = 64
@@ -28,9 +27,6 @@ VALIDATION_PX = 64
 
 _FRAMES_TO_NORMALIZE = 64
 _DRAWS_PER_PATCH = 200
-
-# what random numbers are for; movies use 0 and 1, test sets 4
-_VALIDATION, _NORMALIZATION = 2, 3
 
 
 class SimulatedData:
@@ -66,13 +62,8 @@ class SimulatedData:
 
     def fit_normalization(self) -> Normalization:
         """Measure the intensities of frames that are neither trained nor validated on."""
-        return Normalization.fit(
-            frame
-            for frame, _ in (
-                self._film(stream(self._seed, _NORMALIZATION, number))
-                for number in range(_FRAMES_TO_NORMALIZE)
-            )
-        )
+        frames, _ = self._film(_FRAMES_TO_NORMALIZE, Purpose.NORMALIZATION)
+        return Normalization.fit([frames])
 
     def training_set(
         self,
@@ -123,20 +114,19 @@ class SimulatedData:
     ) -> None:
         self.close()
 
-    def _film(self, generator: np.random.Generator) -> tuple[NDArray[np.uint16], Localizations]:
-        scene = self._simulator.scene(generator, height=VALIDATION_PX, width=VALIDATION_PX)
-        return scene.film(0, generator), scene.truth
+    def _film(self, count: int, purpose: Purpose) -> tuple[NDArray[np.uint16], Localizations]:
+        return film_independently(
+            self._simulator,
+            count,
+            height=VALIDATION_PX,
+            width=VALIDATION_PX,
+            seed=self._seed,
+            purpose=purpose,
+        )
 
     def _film_validation(self, count: int) -> LabelledFrames:
-        filmed = [self._film(stream(self._seed, _VALIDATION, number)) for number in range(count)]
-        tables = [
-            Localizations(frame=np.full(len(truth), number), y_nm=truth.y_nm, x_nm=truth.x_nm)
-            for number, (_, truth) in enumerate(filmed)
-        ]
-        frames = open_frames(
-            np.stack([frame for frame, _ in filmed]), pixel_size_nm=self._config.pixel_size_nm
-        )
-        table = Localizations.concatenate(tables)
+        filmed, table = self._film(count, Purpose.VALIDATION)
+        frames = open_frames(filmed, pixel_size_nm=self._config.pixel_size_nm)
         if len(table) == 0:
             raise InputError(
                 f"density: none of {count} simulated frames of {VALIDATION_PX} x {VALIDATION_PX} "
