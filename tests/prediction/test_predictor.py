@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from scipy.ndimage import gaussian_filter
 
 from napari_dl4smlm.backend.acquisition.frames import open_frames
 from napari_dl4smlm.backend.acquisition.normalization import Normalization
@@ -71,6 +72,26 @@ def test_the_image_is_the_sum_of_the_clamped_maps_of_single_frames(u_storm, nois
     assert isinstance(finished, PredictionFinished)
     np.testing.assert_allclose(
         finished.reconstruction.image, expected.sum(0), rtol=1e-5, atol=1e-6 * expected.max()
+    )
+
+
+def test_maps_and_image_are_blurred_as_the_loss_was_and_the_peaks_are_not(u_storm, noise):
+    blurred = replace(u_storm, card=u_storm.card.model_copy(update={"blur_sigma_px": 1.0}))
+    sharp_events, events = (predict(model, noise, keep_maps=True) for model in (u_storm, blurred))
+    sharp, found = localizations_of(sharp_events), localizations_of(events)
+    np.testing.assert_array_equal(found.positions_nm(), sharp.positions_nm())
+    maps = np.concatenate([batch.density_maps for batch in batches_of(sharp_events)])
+    expected = gaussian_filter(maps, (0, 1, 1), mode="constant", truncate=3)
+    np.testing.assert_allclose(
+        np.concatenate([batch.density_maps for batch in batches_of(events)]),
+        expected,
+        atol=1e-6 * expected.max(),
+    )
+    np.testing.assert_allclose(
+        events[-1].reconstruction.image,
+        expected.sum(0),
+        rtol=1e-5,
+        atol=1e-6 * expected.sum(0).max(),
     )
 
 

@@ -17,6 +17,7 @@ from napari_dl4smlm.backend.training.events import (
     TrainingStopped,
 )
 from napari_dl4smlm.backend.training.trainer import Trainer, TrainingDivergedError
+from napari_dl4smlm.backend.training.truth import Patch
 
 
 def weights(path):
@@ -78,7 +79,9 @@ def test_the_preview_shows_a_validation_frame_with_its_truth(tiny_data, tiny_con
     assert preview.frame_number == 6
     np.testing.assert_array_equal(preview.frame, tiny_data.frames.read(6, 7)[0])
     assert preview.truth.shape == preview.prediction.shape == (32, 32)
-    assert preview.truth.sum() > 0
+    # the L1L2 loss sees a spike as a Gaussian of one fine pixel
+    expected = tiny_data.truth.render(Patch(6, 0, 0, 16, 16), 1.0)
+    np.testing.assert_array_equal(preview.truth, expected)
     assert preview.prediction.min() >= 0
 
 
@@ -312,6 +315,7 @@ def test_the_model_file_holds_all_that_prediction_needs(tiny_data, tiny_config, 
     assert card.pixel_size_nm == 100
     assert card.normalization == tiny_data.fit_normalization()
     assert card.training["lambda"] == 400
+    assert card.blur_sigma_px == 1
     assert card.training["training_frames"] == [0, 1, 2, 3, 4, 5]
 
 

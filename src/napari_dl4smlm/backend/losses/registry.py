@@ -29,9 +29,14 @@ class Loss(nn.Module):
     ----------
     target_sigma_px : float
         Width of the Gaussian, in fine pixels, that the target is to be drawn with; 0 for spikes.
+    blur_sigma_px : float
+        Width of the Gaussian, in fine pixels, through which the loss sees a prediction; 0 if it
+        sees every pixel. An image of the prediction has to be blurred as much: what is finer was
+        never compared with anything, and networks fill it with stripes of one pixel.
     """
 
     target_sigma_px: float
+    blur_sigma_px: float
     default_lambda: float
 
     def __init__(self, lambda_: float | None = None, foreground_weight: float = 1.0) -> None:
@@ -72,6 +77,7 @@ class L1L2Loss(Loss):
     """Blurred squared difference plus L1 norm; see :func:`l1l2_loss`."""
 
     target_sigma_px = 0.0
+    blur_sigma_px = 1.0
     default_lambda = 400.0
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
@@ -83,6 +89,7 @@ class WeightedMSELoss(Loss):
     """Weighted mean squared error plus L1 norm; see :func:`weighted_mse_loss`."""
 
     target_sigma_px = 1.0
+    blur_sigma_px = 0.0
     default_lambda = 40.0
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
@@ -94,6 +101,7 @@ class WeightedMAELoss(Loss):
     """Weighted mean absolute error plus L1 norm; see :func:`weighted_mae_loss`."""
 
     target_sigma_px = 1.0
+    blur_sigma_px = 0.0
     default_lambda = 10.0
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:

@@ -96,6 +96,9 @@ class ModelCard(BaseModel, frozen=True, extra="forbid", ser_json_inf_nan="consta
         How camera counts become network input.
     density_amplitude
         The network's output divided by it is emitters per fine pixel.
+    blur_sigma_px
+        Width in fine pixels of the Gaussian that density maps are blurred with before they are
+        shown or summed, because the loss saw nothing finer.
     training
         The configuration that made the weights.
     history
@@ -114,6 +117,7 @@ class ModelCard(BaseModel, frozen=True, extra="forbid", ser_json_inf_nan="consta
     pixel_size_nm: float | None = Field(gt=0, allow_inf_nan=False)
     normalization: Normalization
     density_amplitude: float = Field(gt=0, allow_inf_nan=False)
+    blur_sigma_px: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     training: dict[str, JsonValue]
     history: list[dict[str, JsonValue]]
     calibration: Calibration | None = None

@@ -14,6 +14,7 @@ from napari_dl4smlm.backend.acquisition.frames import parse_frame_range
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.peaks import find_peaks
 from napari_dl4smlm.backend.models.device import is_out_of_memory, select_device
+from napari_dl4smlm.backend.models.network import GaussianBlur
 from napari_dl4smlm.backend.prediction.config import UNCALIBRATED_THRESHOLD, PredictionConfig
 from napari_dl4smlm.backend.prediction.events import (
     BatchPredicted,
@@ -213,10 +214,18 @@ class Predictor:
             first_frame=batch.start,
         )
         return _BatchResult(
-            density=maps.sum(0).cpu().numpy(),
+            density=self._blur(maps.sum(0, keepdim=True))[0].cpu().numpy(),
             localizations=localizations,
-            density_maps=maps.cpu().numpy() if self._keep_maps else None,
+            density_maps=self._blur(maps).cpu().numpy() if self._keep_maps else None,
         )
+
+    def _blur(self, maps: Tensor) -> Tensor:
+        """Blur maps (N, f Y, f X) as the loss did; peaks are sought before that."""
+        if self._card.blur_sigma_px == 0:
+            return maps
+        blur = GaussianBlur(self._card.blur_sigma_px).to(maps.device)
+        blurred: Tensor = blur(maps[:, None])[:, 0]
+        return blurred
 
     def _density_maps(self, counts: NDArray[np.generic]) -> Tensor:
         """Shape (N, Y, X) in counts to (N, f Y, f X) in emitters per fine pixel."""

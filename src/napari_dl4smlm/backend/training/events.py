@@ -25,7 +25,8 @@ class Preview:
     frame
         Shape (Y, X), camera counts.
     truth, prediction
-        Shape (f Y, f X), emitters per fine pixel; the prediction is clamped at 0.
+        Shape (f Y, f X), emitters per fine pixel; the prediction is clamped at 0. Both are blurred
+        by one fine pixel where the loss sees nothing finer.
     frame_number
         Where the frame is in the movie, from 0.
     """

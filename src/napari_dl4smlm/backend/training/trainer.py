@@ -132,7 +132,7 @@ class Trainer:
         self._validation = Validation(
             data,
             self._normalization,
-            target_sigma_px=self._loss.target_sigma_px,
+            loss=self._loss,
             patch_size=config.patch_size,
             batch_size=config.batch_size,
         )
@@ -384,6 +384,7 @@ class Trainer:
             pixel_size_nm=self._data.pixel_size_nm,
             normalization=self._normalization,
             density_amplitude=DENSITY_AMPLITUDE,
+            blur_sigma_px=self._loss.blur_sigma_px,
             training=self._recorded_config(),
             history=list(self._progress.history),
             calibration=self._calibration,

@@ -9,6 +9,7 @@ import torch
 
 from napari_dl4smlm.backend.localizations.peaks import find_peaks
 from napari_dl4smlm.backend.localizations.table import Localizations
+from napari_dl4smlm.backend.models.network import GaussianBlur
 from napari_dl4smlm.backend.training.calibration import THRESHOLDS, calibrate
 from napari_dl4smlm.backend.training.datasets import PatchGrid, load_patch, prefetch
 from napari_dl4smlm.backend.training.events import Preview
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_dl4smlm.backend.acquisition.normalization import Normalization
+    from napari_dl4smlm.backend.losses.registry import Loss
     from napari_dl4smlm.backend.models.model_file import Calibration
     from napari_dl4smlm.backend.training.data import TrainingData
     from napari_dl4smlm.backend.training.learner import Learner
@@ -34,8 +36,8 @@ class Validation:
         Frames with truth.
     normalization
         How counts become network input.
-    target_sigma_px
-        Width of the Gaussian of the density map in fine pixels; 0 for spikes.
+    loss
+        What the density maps are drawn for.
     patch_size
         Side of a training patch in camera pixels. Validation patches are twice as wide, so that
         fewer emitters are cut by an edge.
@@ -48,7 +50,7 @@ class Validation:
         data: TrainingData,
         normalization: Normalization,
         *,
-        target_sigma_px: float,
+        loss: Loss,
         patch_size: int,
         batch_size: int,
     ) -> None:
@@ -57,10 +59,13 @@ class Validation:
         # without a pixel size there are no positions, and nothing is compared in nm
         self._pixel_size_nm = data.pixel_size_nm or 1.0
         self._normalization = normalization
-        self._target_sigma_px = target_sigma_px
+        self._loss = loss
         self._batch_size = max(1, batch_size // 4)
         self._grid = PatchGrid(
-            self._data, normalization, patch_size=2 * patch_size, target_sigma_px=target_sigma_px
+            self._data,
+            normalization,
+            patch_size=2 * patch_size,
+            target_sigma_px=loss.target_sigma_px,
         )
 
     def run(self, learner: Learner) -> tuple[float, Calibration | None]:
@@ -78,17 +83,20 @@ class Validation:
         return total / len(items), calibration
 
     def preview(self, learner: Learner) -> Preview:
-        """Show the first validation frame, or its upper left part."""
+        """Show the first validation frame, or its upper left part, as the loss sees it."""
         frames, number = self._data.frames, self._data.numbers[0]
         height, width = min(_PREVIEW_PX, frames.height), min(_PREVIEW_PX, frames.width)
         patch = Patch(number, 0, 0, height, width)
-        frame, truth = load_patch(self._data, patch, self._normalization, self._target_sigma_px)
-        density = learner.predict(torch.from_numpy(frame)[None, None]).clamp_min(0)[0, 0]
+        sigma_px = max(self._loss.target_sigma_px, self._loss.blur_sigma_px)
+        frame, truth = load_patch(self._data, patch, self._normalization, sigma_px)
+        density = learner.predict(torch.from_numpy(frame)[None, None]).clamp_min(0)
+        if self._loss.blur_sigma_px > 0:
+            density = GaussianBlur(self._loss.blur_sigma_px).to(density.device)(density)
         (raw,) = frames.read(number, number + 1)
         return Preview(
             frame=raw[:height, :width].astype(np.float32),
             truth=truth,
-            prediction=density.cpu().numpy().copy(),
+            prediction=density[0, 0].cpu().numpy().copy(),
             frame_number=number,
         )
 
