@@ -14,9 +14,12 @@ from scipy.spatial import cKDTree
 
 from napari_dl4smlm.backend.errors import InputError, unknown_name
 from napari_dl4smlm.backend.simulation.ranges import AboveZero, NotNegative, draw
-
-FieldSize = tuple[float, float]
-"""Height and width of the field in nm; it is [0, height) x [0, width)."""
+from napari_dl4smlm.backend.simulation.worm_like_chains import (
+    FieldSize,
+    cross_field,
+    direction,
+    inside,
+)
 
 _Draw = Callable[[int, np.random.Generator], NDArray[np.float64]]
 
@@ -50,7 +53,7 @@ class Placement:
         while (missing := n - len(kept)) > 0:
             # a few more than are missing: mostly one round is enough
             drawn = self.draw_anywhere(missing + missing // 8 + 8, generator)
-            kept = np.concatenate([kept, drawn[_inside(drawn, self.field_nm)]])
+            kept = np.concatenate([kept, drawn[inside(drawn, self.field_nm)]])
         return kept[:n]
 
 
@@ -102,7 +105,7 @@ class Filaments(BaseModel, frozen=True, extra="forbid"):
         _refuse_if_larger(self.kind, "radius_nm", 2 * self.radius_nm[1], field_nm)
         radius_nm = draw(self.radius_nm, generator)
         step_nm = min(50.0, min(field_nm) / 20)
-        starts, headings = _cross(
+        starts, headings = cross_field(
             field_nm,
             generator,
             per_nm=draw(self.length_um_per_um2, generator) / 1000,
@@ -113,7 +116,7 @@ class Filaments(BaseModel, frozen=True, extra="forbid"):
 
         def along_tubes(n: int, generator: np.random.Generator) -> NDArray[np.float64]:
             piece = generator.integers(len(starts), size=n)
-            along = _direction(headings[piece])
+            along = direction(headings[piece])
             sideways = radius_nm * np.cos(generator.uniform(0, 2 * math.pi, n))
             distance = step_nm * generator.random(n)
             return starts[piece] + distance[:, None] * along + sideways[:, None] * _left_of(along)
@@ -168,7 +171,7 @@ class Rings(BaseModel, frozen=True, extra="forbid"):
             else:
                 around = generator.random(n)
             jitter = jitter_nm * generator.standard_normal((n, 2))
-            return centres[ring] + radius_nm * _direction(2 * math.pi * around) + jitter
+            return centres[ring] + radius_nm * direction(2 * math.pi * around) + jitter
 
         return Placement(field_nm, on_rings)
 
@@ -208,7 +211,7 @@ class LinePairs(BaseModel, frozen=True, extra="forbid"):
             reach_nm=math.hypot(length_nm, spacing_nm) / 2,
             inside_nm=spacing_nm / 2,
         )
-        along = _direction(generator.uniform(0, math.pi, len(centres)))
+        along = direction(generator.uniform(0, math.pi, len(centres)))
 
         def on_lines(n: int, generator: np.random.Generator) -> NDArray[np.float64]:
             pair = generator.integers(len(centres), size=n)
@@ -264,7 +267,7 @@ class Star(BaseModel, frozen=True, extra="forbid"):
             spoke = generator.integers(spokes, size=n) + generator.random(n) / 2
             # the square root makes the density per area the same at all distances
             distance = rim_nm * np.sqrt(generator.random(n))
-            return centre + distance[:, None] * _direction(2 * math.pi * (spoke + turn) / spokes)
+            return centre + distance[:, None] * direction(2 * math.pi * (spoke + turn) / spokes)
 
         return Placement(field_nm, on_spokes)
 
@@ -308,18 +311,8 @@ def _spokes(radius_nm: float, spacing_nm: float) -> int:
     return round(2 * math.pi * radius_nm / spacing_nm)
 
 
-def _inside(positions: NDArray[np.float64], field_nm: FieldSize) -> NDArray[np.bool_]:
-    y, x = positions[..., 0], positions[..., 1]
-    return (y >= 0) & (y < field_nm[0]) & (x >= 0) & (x < field_nm[1])
-
-
-def _direction(angle: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return unit vectors (..., 2), order (y, x); angles turn from the x axis to the y axis."""
-    return np.stack([np.sin(angle), np.cos(angle)], axis=-1)
-
-
-def _left_of(direction: NDArray[np.float64]) -> NDArray[np.float64]:
-    return direction[..., ::-1] * (1, -1)
+def _left_of(along: NDArray[np.float64]) -> NDArray[np.float64]:
+    return along[..., ::-1] * (1, -1)
 
 
 def _scatter(
@@ -357,88 +350,3 @@ def _scatter(
 def _later_of_close_pairs(points: NDArray[np.float64], apart_nm: float) -> NDArray[np.intp]:
     pairs = cKDTree(points).query_pairs(apart_nm, output_type="ndarray")
     return np.unique(pairs[:, 1])
-
-
-def _cross(
-    field_nm: FieldSize,
-    generator: np.random.Generator,
-    *,
-    per_nm: float,
-    persistence_nm: float,
-    margin_nm: float,
-    step_nm: float,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Draw worm-like chains all over the field and a margin around it; some enter the field.
-
-    Parameters
-    ----------
-    per_nm
-        Mean length of the chains per area, in nm/nm².
-
-    Returns
-    -------
-    Where every straight step starts, shape (n, 2), and where it heads, shape (n,).
-    """
-    region_nm = (field_nm[0] + 2 * margin_nm, field_nm[1] + 2 * margin_nm)
-    mean_count = per_nm * 2 * sum(region_nm) / math.pi
-    # in a plane, the heading varies by s / P over a length s: the mean cosine is exp(-s / 2P)
-    bend = math.sqrt(step_nm / persistence_nm)
-    while True:
-        start, heading = _enter(max(1, generator.poisson(mean_count)), region_nm, generator)
-        starts, headings = _walk(start, heading, region_nm, step_nm, bend, generator)
-        starts -= margin_nm
-        # a few chains may all pass through the margin only
-        if _inside(starts, field_nm).any():
-            return starts, headings
-
-
-def _enter(
-    count: int, region_nm: FieldSize, generator: np.random.Generator
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Draw points (count, 2) on the edges of a region, and isotropic headings into it."""
-    height, width = region_nm
-    along = generator.uniform(0, height + width, count)
-    from_left = along < height
-    start = np.where(
-        from_left[:, None],
-        np.stack([along, np.zeros(count)], axis=1),
-        np.stack([np.zeros(count), along - height], axis=1),
-    )
-    # isotropic lines meet an edge at angles to its normal whose sine is uniform
-    heading = np.where(from_left, 0, math.pi / 2) + np.arcsin(generator.uniform(-1, 1, count))
-    opposite = generator.random(count) < 0.5
-    start[opposite] = region_nm - start[opposite]
-    heading[opposite] += math.pi
-    return start, heading
-
-
-def _walk(
-    start: NDArray[np.float64],
-    heading: NDArray[np.float64],
-    region_nm: FieldSize,
-    step_nm: float,
-    bend: float,
-    generator: np.random.Generator,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Follow worm-like chains until they leave the region.
-
-    Parameters
-    ----------
-    bend
-        Standard deviation of the change of the heading from step to step, in rad.
-
-    Returns
-    -------
-    Where every straight step starts, shape (n, 2), and where it heads, shape (n,).
-    """
-    # a chain that coils up may never leave
-    steps = math.ceil(3 * math.hypot(*region_nm) / step_nm)
-    turns = bend * generator.standard_normal((len(start), steps))
-    headings = heading[:, None] + np.cumsum(turns, axis=1) - turns[:, :1]
-    ends = start[:, None] + step_nm * np.cumsum(_direction(headings), axis=1)
-    starts = np.concatenate([start[:, None], ends[:, :-1]], axis=1)
-    within = _inside(starts, region_nm)
-    # a path starts on the edge, where rounding decides what is inside
-    within[:, 0] = True
-    within = np.logical_and.accumulate(within, axis=1)
-    return starts[within], headings[within]
