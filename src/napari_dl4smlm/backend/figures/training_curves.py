@@ -118,6 +118,7 @@ def _draw_losses(
             markersize=8,
             markerfacecolor="none",
             markeredgecolor="black",
+            clip_on=False,  # the last epoch lies at the edge
             label=f"best: epoch {epochs[best]:g}",
         )
     drawn = np.concatenate(list(losses.values()))
