@@ -1,0 +1,138 @@
+"""What to type in a terminal for what the forms say."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from napari_dl4smlm.backend.simulation.config import SimulationConfig
+from napari_dl4smlm.cli.options import write_config
+from napari_dl4smlm.cli.predict import predict
+from napari_dl4smlm.cli.train import train
+from napari_dl4smlm.widgets.option_pairs import options_text
+
+if TYPE_CHECKING:
+    import click
+
+    from napari_dl4smlm.backend.prediction.config import PredictionConfig
+    from napari_dl4smlm.backend.training.config import TrainingJob
+
+_PROGRAM = "dl4smlm"
+
+# what both cmd and PowerShell take as it is; PowerShell splits words at commas
+_PLAIN_ON_WINDOWS = re.compile(r"[\w.:=/\\-]+")
+
+
+class _NoOptionError(Exception):
+    """A value cannot be given on the command line."""
+
+
+def train_command(job: TrainingJob) -> str:
+    """Write the command that runs a training, from whichever folder.
+
+    Options that have their default are left out. A job that options cannot express, such as one
+    with a simulation of its own, is read from the file that :func:`config_file` names.
+    """
+    file = config_file(job)
+    words = _train_options(job) if file is None else ["--config", str(file)]
+    return _in_shell([_PROGRAM, "train", *words])
+
+
+def config_file(job: TrainingJob) -> Path | None:
+    """Name the YAML file that :func:`train_command` reads; None where options say it all.
+
+    It lies beside the model; :func:`save_job` writes it.
+    """
+    try:
+        _train_options(job)
+    except _NoOptionError:
+        return job.out.absolute().with_suffix(".yaml")
+    return None
+
+
+def save_job(job: TrainingJob, path: Path) -> None:
+    """Write a job as YAML that ``dl4smlm train --config`` reads; an older file is kept aside."""
+    values: dict[str, Any] = _absolute(job).to_dict()
+    write_config(path, values)
+
+
+def predict_command(movie: Path, model: Path, out: Path, config: PredictionConfig) -> str:
+    """Write the command that runs a prediction, from whichever folder.
+
+    Options that have their default are left out.
+
+    Parameters
+    ----------
+    movie
+        TIFF, .npy or folder of TIFFs.
+    model
+        The model file.
+    out
+        Folder for the results.
+    config
+        What else the user decided.
+    """
+    files = [str(movie.absolute()), "--model", str(model.absolute()), "--out", str(out.absolute())]
+    return _in_shell([_PROGRAM, "predict", *files, *_options(config, predict)])
+
+
+def _train_options(job: TrainingJob) -> list[str]:
+    job = _absolute(job)
+    return [*_options(job.data, train), *_options(job.training, train), "--out", str(job.out)]
+
+
+def _options(config: BaseModel, command: click.Command) -> list[str]:
+    """Return the options of a command for what differs from the defaults of a config."""
+    options = {option.name: option for option in command.params}
+    words = []
+    for name, field in type(config).model_fields.items():
+        value = getattr(config, name)
+        if value != field.get_default(call_default_factory=True):
+            words += _option(options[name], value)
+    return words
+
+
+def _option(option: click.Parameter, value: Any) -> list[str]:
+    flag = option.opts[0]
+    if isinstance(value, bool):
+        return [flag if value else option.secondary_opts[0]]
+    if value == SimulationConfig():
+        return [flag]
+    if isinstance(value, tuple):
+        return [flag, *map(str, value)]
+    text = options_text(value) if isinstance(value, dict) else value
+    # an option that is absent leaves the default, and cannot replace it by nothing
+    if text is None or isinstance(text, BaseModel):
+        raise _NoOptionError
+    return [flag, str(text)]
+
+
+def _absolute(value: Any) -> Any:
+    """Make all paths in a config absolute."""
+    if isinstance(value, Path):
+        return value.absolute()
+    if isinstance(value, BaseModel):
+        return value.model_copy(update={name: _absolute(part) for name, part in value})
+    if isinstance(value, tuple):
+        return tuple(map(_absolute, value))
+    return value
+
+
+def _in_shell(words: list[str]) -> str:
+    """Quote words for the shell of this platform."""
+    return " ".join(map(_quoted_on_windows, words)) if os.name == "nt" else shlex.join(words)
+
+
+def _quoted_on_windows(word: str) -> str:
+    quoted = subprocess.list2cmdline([word])
+    if quoted.startswith('"') or _PLAIN_ON_WINDOWS.fullmatch(word):
+        return quoted
+    # backslashes before a quotation mark would escape it
+    backslashes = len(word) - len(word.rstrip("\\"))
+    return f'"{quoted}{backslashes * chr(92)}"'
