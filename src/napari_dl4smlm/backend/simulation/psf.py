@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 import numpy as np
 from pydantic import AfterValidator, BaseModel, Field
 from scipy.special import ndtr, ndtri
-from scipy.stats import median_abs_deviation
 
 from napari_dl4smlm.backend.acquisition.frames import open_frames
 from napari_dl4smlm.backend.errors import InputError
@@ -248,7 +247,8 @@ def _light(image: NDArray[np.float64], name: str) -> NDArray[np.float64]:
             f"{_MOST_LIGHT_ON_BORDER:.0%} are allowed. Give a larger crop around the bead, without "
             "neighbours, or the mean of more beads."
         )
-    noise = median_abs_deviation(border, scale="normal")
+    # the median deviation of a normal distribution is 0.6745 of its standard deviation
+    noise = np.median(np.abs(border - np.median(border))) / 0.6745
     light: NDArray[np.float64] = np.where(image - background > 3 * noise, image - background, 0.0)
     light /= light.sum()
     return light

@@ -1,0 +1,164 @@
+"""One prediction of a movie in memory; what was found so far stays, however it ends."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_dl4smlm import __version__
+from napari_dl4smlm.backend.localizations.table import Localizations
+from napari_dl4smlm.backend.localizations.thunderstorm import write_thunderstorm
+from napari_dl4smlm.backend.prediction.events import BatchPredicted
+from napari_dl4smlm.backend.prediction.reconstruction import write_reconstruction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from pydantic import JsonValue
+
+    from napari_dl4smlm.backend.acquisition.frames import FrameStack
+    from napari_dl4smlm.backend.models.model_file import ModelCard
+    from napari_dl4smlm.backend.prediction.config import PredictionConfig
+    from napari_dl4smlm.backend.prediction.events import PredictionEvent
+    from napari_dl4smlm.backend.prediction.predictor import Predictor
+    from napari_dl4smlm.backend.prediction.reconstruction import Reconstruction
+
+
+@dataclass(frozen=True, eq=False)
+class ImageGrown:
+    """The super-resolution image after some more frames.
+
+    Attributes
+    ----------
+    image
+        Shape (f Y, f X), emitters per fine pixel; a copy that does not change any more.
+    """
+
+    image: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class PredictedMovie:
+    """What was found in a movie, with all that its files say about it."""
+
+    reconstruction: Reconstruction
+    localizations: Localizations
+    card: ModelCard
+    movie_name: str
+    pixel_size_nm: float
+    threshold: float
+
+    def summary(self) -> str:
+        """Tell how much was found."""
+        n_frames = self.reconstruction.n_frames
+        return (
+            f"{len(self.localizations):,} localizations in {n_frames:,} "
+            f"frame{'' if n_frames == 1 else 's'}"
+        )
+
+    def write_image(self, path: Path) -> None:
+        """Write the same ``reconstruction.tif`` as `predict_to_files`, under any name.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written; an older one is as it was.
+        """
+        frames: list[JsonValue] = [
+            f"{part.start}:{part.stop}" for part in self.reconstruction.frames
+        ]
+        description: dict[str, JsonValue] = {
+            "software": f"napari-dl4smlm {__version__}",
+            "movie": self.movie_name,
+            "camera_pixel_size_nm": self.pixel_size_nm,
+            "model": self.card.architecture,
+            "model_options": dict(self.card.options),
+            "model_weights_sha256": self.card.weights_sha256,
+            "upsampling_factor": self.card.upsampling_factor,
+            "threshold": self.threshold,
+            "frames": frames,
+        }
+        write_reconstruction(path, self.reconstruction, description=description)
+
+    def write_table(self, path: Path, rows: NDArray[np.intp]) -> None:
+        """Write some localizations as a ThunderSTORM table, in the order of the frames.
+
+        Raises
+        ------
+        InputError
+            The file cannot be written; an older one is as it was.
+        """
+        write_thunderstorm(path, self.localizations[np.sort(rows)])
+
+
+class MoviePrediction:
+    """A prediction that another thread runs.
+
+    Parameters
+    ----------
+    model_path
+        The model; it is read by the run.
+    movie
+        Raw frames; they are closed by the run.
+    config
+        What the user decided.
+
+    Attributes
+    ----------
+    image_wanted
+        Set it to be told the image after the next batch, once.
+    """
+
+    def __init__(self, model_path: Path, movie: FrameStack, config: PredictionConfig) -> None:
+        self.image_wanted = threading.Event()
+        self._model_path = model_path
+        self._movie = movie
+        self._config = config
+        self._predictor: Predictor | None = None
+        self._card: ModelCard | None = None
+        self._tables: list[Localizations] = []
+
+    def events(self, stop: threading.Event) -> Iterator[PredictionEvent | ImageGrown]:
+        """Predict until the end, or until the batch after which ``stop`` is set.
+
+        Raises
+        ------
+        InputError
+            The model cannot be read, or for what `Predictor` refuses.
+        """
+        # they import torch, which takes more than a second
+        from napari_dl4smlm.backend.models.model_file import load_model
+        from napari_dl4smlm.backend.prediction.predictor import Predictor
+
+        with self._movie:
+            model = load_model(self._model_path)
+            self._card = model.card
+            predictor = self._predictor = Predictor(model, self._movie, self._config)
+            for event in predictor.events():
+                if isinstance(event, BatchPredicted):
+                    self._tables.append(event.localizations)
+                yield event
+                if isinstance(event, BatchPredicted) and self.image_wanted.is_set():
+                    self.image_wanted.clear()
+                    # copied here, where no frame is added meanwhile
+                    yield ImageGrown(predictor.reconstruction.image)
+                if stop.is_set():
+                    predictor.stop()
+
+    def result(self) -> PredictedMovie | None:
+        """Return what was found, once the run is over; ``None`` if no frame was done."""
+        if self._predictor is None or self._card is None or not self._tables:
+            return None
+        return PredictedMovie(
+            reconstruction=self._predictor.reconstruction,
+            localizations=Localizations.concatenate(self._tables),
+            card=self._card,
+            movie_name=self._movie.name,
+            pixel_size_nm=self._predictor.pixel_size_nm,
+            threshold=self._predictor.threshold,
+        )

@@ -1,0 +1,92 @@
+"""Where the trained model goes: a file that the user names, or a new one for each training."""
+
+from __future__ import annotations
+
+from datetime import date
+from itertools import count
+from pathlib import Path
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QToolButton, QWidget
+
+_SUFFIX = ".safetensors"
+_DEFAULT_FOLDER = "dl4smlm-models"
+
+
+class ModelFile(QWidget):
+    """A line for the file of the best model; an empty one means a new file with the model's name.
+
+    Attributes
+    ----------
+    changed
+        Emitted when another file was named.
+    """
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._line = QLineEdit()
+        self._browse = QToolButton()
+        self._browse.setText("…")
+        self._browse.setToolTip("Choose a folder and a name")
+        self._model = ""
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._line, 1)
+        layout.addWidget(self._browse)
+        self._line.textChanged.connect(lambda _: self.changed.emit())
+        self._browse.clicked.connect(self._ask)
+
+    def path(self) -> Path:
+        """Return the file; a default one does not exist yet."""
+        return self.chosen() or _unused_file(self._model)
+
+    def chosen(self) -> Path | None:
+        """Return the file that the user named, if any."""
+        text = self._line.text().strip()
+        if not text:
+            return None
+        path = Path(text).expanduser()
+        return path if path.suffix == _SUFFIX else path.with_name(path.name + _SUFFIX)
+
+    def set_chosen(self, path: Path | None) -> None:
+        """Name a file; none for the default."""
+        self._line.setText("" if path is None else str(path))
+
+    def refresh(self, model: str, why_disabled: str | None) -> None:
+        """Show the default file for a model, and whether the line may be edited."""
+        self._model = model
+        self._line.setPlaceholderText(str(_unused_file(model)))
+        for control in (self._line, self._browse):
+            control.setEnabled(why_disabled is None)
+        self._line.setToolTip(why_disabled or f"The best model goes to\n{self.path().absolute()}")
+
+    def _ask(self) -> None:
+        folder = self.path().parent
+        if not folder.is_dir():
+            folder = Path.cwd()
+        chosen, _ = QFileDialog.getSaveFileName(
+            self,
+            "File for the best model",
+            str(folder / self.path().name),
+            f"Models (*{_SUFFIX})",
+            # the trainer keeps an older file aside
+            options=QFileDialog.Option.DontConfirmOverwrite,
+        )
+        if chosen:
+            self.set_chosen(Path(chosen))
+
+
+def last_model_of(path: Path) -> Path:
+    """Return where the trainer keeps the last model, from which training can go on."""
+    return path.with_name(f"{path.stem}.last{_SUFFIX}")
+
+
+def _unused_file(model: str) -> Path:
+    for number in count(1):
+        again = "" if number == 1 else f"-{number}"
+        path = Path(_DEFAULT_FOLDER) / f"{model}-{date.today().isoformat()}{again}{_SUFFIX}"
+        if not path.exists() and not last_model_of(path).exists():
+            return path
+    raise AssertionError("unreachable")

@@ -1,0 +1,512 @@
+"""The Train widget: from the data of the session to a model, and what may come between."""
+
+from __future__ import annotations
+
+import gc
+import re
+import subprocess
+import sys
+import textwrap
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("pytestqt")
+
+from napari.components import ViewerModel
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication, QLabel, QLineEdit, QPushButton
+
+from napari_dl4smlm.backend import InputError, open_training_data
+from napari_dl4smlm.backend.losses.registry import LOSSES
+from napari_dl4smlm.backend.models.model_file import load_model
+from napari_dl4smlm.backend.models.registry import MODELS
+from napari_dl4smlm.backend.simulation.config import SimulationConfig
+from napari_dl4smlm.backend.training.config import DataConfig, TrainingConfig
+from napari_dl4smlm.backend.training.events import StepFinished
+from napari_dl4smlm.widgets.layers import mark_of
+from napari_dl4smlm.widgets.session import Session, TrainingSource
+from napari_dl4smlm.widgets.train import TrainWidget
+from napari_dl4smlm.widgets.train_facts import LOSS_LABELS, MODEL_LABELS, network_cost
+from napari_dl4smlm.widgets.train_file import ModelFile
+from napari_dl4smlm.widgets.train_form import TrainingForm
+from napari_dl4smlm.widgets.train_run import TrainingRun
+from napari_dl4smlm.widgets.train_text import WrappedText
+
+pytestmark = pytest.mark.gui
+
+# far above what anything here takes, so that a busy machine fails no test
+TIMEOUT_MS = 60_000
+
+DATA = DataConfig(simulation=SimulationConfig(), simulated_validation_frames=2, upsampling_factor=2)
+SMALL = {
+    "model_options": {"blocks": 1, "channels": 4},
+    "patch_size": 16,
+    "patches_per_epoch": 4,
+    "batch_size": 2,
+    "epochs": 2,
+    "device": "cpu",
+}
+ENDLESS = SMALL | {"epochs": 100_000, "early_stopping": None}
+
+
+def simulated(open_data=lambda seed: open_training_data(DATA, seed=seed), config=DATA):
+    return TrainingSource(
+        open=open_data,
+        config=config,
+        movie_layer_name=None,
+        summary="simulated patches · 100 nm · ×2",
+        upsampling_factor=2,
+        pixel_size_nm=100.0,
+    )
+
+
+@pytest.fixture
+def viewer():
+    return ViewerModel()
+
+
+@pytest.fixture
+def session(viewer):
+    session = Session.of(viewer)
+    session.data = simulated()
+    return session
+
+
+@pytest.fixture
+def widget(viewer, session, qtbot, tmp_path, monkeypatch):
+    """Ready to train a small network, with ``tmp_path`` as the current folder."""
+    monkeypatch.chdir(tmp_path)
+    widget = TrainWidget(viewer)
+    qtbot.addWidget(widget)
+    form(widget).set_values(SMALL)
+    yield widget
+    widget.deleteLater()
+    wait_for_threads(qtbot)
+
+
+def wait_for_threads(qtbot):
+    qtbot.waitUntil(
+        lambda: not any(thread.name.startswith("dl4smlm") for thread in threading.enumerate()),
+        timeout=TIMEOUT_MS,
+    )
+
+
+def form(widget):
+    return widget.findChild(TrainingForm)
+
+
+def button(widget, text):
+    return next(each for each in widget.findChildren(QPushButton) if each.text() == text)
+
+
+def press(widget, text, qtbot):
+    assert button(widget, text).isEnabled(), button(widget, text).toolTip()
+    qtbot.mouseClick(button(widget, text), Qt.MouseButton.LeftButton)
+
+
+def shown(widget):
+    """All texts that the widget shows."""
+    labels = [label.text() for label in widget.findChildren(QLabel) if label.isVisibleTo(widget)]
+    texts = [text.toPlainText() for text in widget.findChildren(WrappedText)]
+    return "\n".join(labels + texts)
+
+
+def wait_for(widget, text, qtbot):
+    qtbot.waitUntil(lambda: text in shown(widget), timeout=TIMEOUT_MS)
+
+
+def wait_for_epoch(widget, number, qtbot):
+    """Wait until this epoch has begun; not each one is seen, since some take milliseconds."""
+
+    def has_begun():
+        seen = re.search(r"epoch (\d+) of", shown(widget))
+        return seen is not None and int(seen[1]) >= number
+
+    qtbot.waitUntil(has_begun, timeout=TIMEOUT_MS)
+
+
+def wait_until_at_rest(widget, qtbot):
+    qtbot.waitUntil(lambda: button(widget, "Train").isEnabled(), timeout=TIMEOUT_MS)
+
+
+def train(widget, qtbot):
+    press(widget, "Train", qtbot)
+    wait_until_at_rest(widget, qtbot)
+
+
+def previews(viewer):
+    return {
+        mark_of(layer)["part"]: layer
+        for layer in viewer.layers
+        if mark_of(layer).get("role") == "preview"
+    }
+
+
+def only_model(tmp_path):
+    """Paths of the best and the last model of the only training."""
+    [last] = tmp_path.glob("dl4smlm-models/*.last.safetensors")
+    return last.with_name(last.name.replace(".last", "")), last
+
+
+# before training
+
+
+def test_it_opens_without_pytorch():
+    script = """
+        import sys
+        from napari.components import ViewerModel
+        from qtpy.QtWidgets import QApplication
+        application = QApplication([])
+        from napari_dl4smlm.widgets.train import TrainWidget
+        widget = TrainWidget(ViewerModel())
+        assert "torch" not in sys.modules
+        assert "matplotlib" not in sys.modules
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_MS / 1000,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_without_data_it_says_where_to_choose_them(viewer, qtbot):
+    widget = TrainWidget(viewer)
+    qtbot.addWidget(widget)
+
+    assert not button(widget, "Train").isEnabled()
+    assert "Data widget" in button(widget, "Train").toolTip()
+    assert "No training data yet" in shown(widget)
+
+    Session.of(viewer).data = simulated()
+
+    assert button(widget, "Train").isEnabled()
+    assert "simulated patches · 100 nm · ×2" in shown(widget)
+
+
+def test_all_networks_and_losses_can_be_chosen():
+    assert MODEL_LABELS.keys() == MODELS.keys()
+    assert LOSS_LABELS.keys() == LOSSES.keys()
+
+
+def test_the_cost_of_fid_storm_is_that_of_its_publication():
+    before = torch.random.get_rng_state()
+
+    # 393,680 parameters, 525,888 multiply-accumulates per camera pixel
+    assert network_cost("fid_storm", {}, 8) == "394 k parameters · 69 GFLOP per 256²\u00a0px"
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_devices_and_defaults_appear_once_pytorch_is_there(widget, qtbot):
+    widget.show()
+
+    wait_for(widget, "parameters · 0.", qtbot)
+
+    placeholders = [line.placeholderText() for line in widget.findChildren(QLineEdit)]
+    assert "auto: 400 for L1L2" in placeholders
+    assert "core" in shown(widget)
+
+
+def test_what_is_wrong_with_the_form_disables_train(widget):
+    broken = next(
+        line for line in widget.findChildren(QLineEdit) if line.text() == "blocks=1,channels=4"
+    )
+    broken.setText("blocks")
+
+    assert not button(widget, "Train").isEnabled()
+    assert "Model options" in button(widget, "Train").toolTip()
+
+
+def test_the_form_becomes_the_config_and_the_command(widget, tmp_path):
+    form(widget).set_values({"model": "u_storm", "loss": "weighted_mse", "lambda": 25, "seed": 3})
+
+    config = form(widget).build()
+
+    assert (config.model, config.loss, config.lambda_, config.seed) == (
+        "u_storm",
+        "weighted_mse",
+        25,
+        3,
+    )
+    assert config.model_options == SMALL["model_options"]
+    words = (
+        "--model u_storm --loss weighted_mse --lambda 25.0 --seed 3 --patch-size 16 --upsampling 2"
+    )
+    command = shown(widget)
+    for option, value in zip(*2 * [iter(words.split())], strict=True):
+        assert f"{option} {value}" in command
+    assert f"--out {tmp_path / 'dl4smlm-models' / 'u_storm-'}" in command
+
+
+def test_the_command_is_copied(widget, qtbot):
+    press(widget, "Copy", qtbot)
+
+    assert QApplication.clipboard().text().startswith("dl4smlm train --simulate ")
+
+
+def test_a_job_that_options_cannot_say_is_copied_with_its_file(widget, session, qtbot, tmp_path):
+    session.data = simulated(
+        config=DataConfig(simulation=SimulationConfig(density=5), upsampling_factor=2)
+    )
+    press(widget, "Copy, and write the file", qtbot)
+
+    [file] = tmp_path.glob("dl4smlm-models/*.yaml")
+    assert QApplication.clipboard().text() == f"dl4smlm train --config {file}"
+
+
+def test_data_without_files_have_no_command(widget, session):
+    session.data = simulated(config=None)
+
+    assert "Save the movie and the positions" in shown(widget)
+    assert not button(widget, "Copy").isEnabled()
+    assert button(widget, "Train").isEnabled()
+
+
+# training
+
+
+def test_a_training_ends_with_a_model_that_predict_uses(widget, viewer, session, qtbot, tmp_path):
+    train(widget, qtbot)
+
+    best, last = only_model(tmp_path)
+    assert session.model_path == best
+    card = load_model(best).card
+    assert card.training["epochs"] == 2
+    assert card.options["channels"] == 4
+    assert last.exists()
+    assert "Finished after epoch 2: all epochs done." in shown(widget)
+    assert "Best: epoch" in shown(widget)
+
+
+def test_every_training_has_a_new_file_by_default(widget, session, qtbot):
+    train(widget, qtbot)
+    first = session.model_path
+    before = first.read_bytes()
+
+    train(widget, qtbot)
+
+    assert session.model_path.name == f"{first.stem}-2.safetensors"
+    assert first.read_bytes() == before
+
+
+def test_an_older_model_of_the_chosen_name_is_kept_aside_and_that_is_said(
+    widget, session, qtbot, tmp_path
+):
+    (tmp_path / "mine.safetensors").write_bytes(b"precious")
+    widget.findChild(ModelFile).set_chosen(tmp_path / "mine")
+
+    assert "keeps the older mine.safetensors aside" in shown(widget)
+    train(widget, qtbot)
+
+    assert session.model_path == tmp_path / "mine.safetensors"
+    assert (tmp_path / "mine.previous.safetensors").read_bytes() == b"precious"
+
+
+def test_warnings_of_the_start_are_shown(widget, qtbot):
+    form(widget).set_values({"lambda": 1e-3})
+    train(widget, qtbot)
+
+    assert "⚠ lambda is 0.001" in shown(widget)
+
+
+def test_while_it_runs_the_form_is_disabled_and_says_why(widget, qtbot):
+    form(widget).set_values(ENDLESS)
+    press(widget, "Train", qtbot)
+
+    assert not button(widget, "Train").isEnabled()
+    boxes = [line for line in form(widget).findChildren(QLineEdit) if line.text() == "100000"]
+    assert not boxes[0].isEnabled()
+    assert "stop it first" in boxes[0].parentWidget().parentWidget().toolTip()
+
+    press(widget, "Stop", qtbot)
+    wait_until_at_rest(widget, qtbot)
+    assert boxes[0].isEnabled()
+
+
+def test_the_time_that_is_left_is_told(widget, qtbot):
+    form(widget).set_values(ENDLESS)
+    press(widget, "Train", qtbot)
+
+    qtbot.waitUntil(
+        lambda: (
+            re.search(r"epoch \d+ of 100000 · \d+:\d\d(:\d\d)? left", shown(widget)) is not None
+        ),
+        timeout=TIMEOUT_MS,
+    )
+
+    press(widget, "Stop", qtbot)
+    wait_until_at_rest(widget, qtbot)
+
+
+def test_a_pause_holds_training_until_it_is_resumed(widget, viewer, qtbot):
+    form(widget).set_values(ENDLESS)
+    press(widget, "Train", qtbot)
+    wait_for_epoch(widget, 2, qtbot)
+    press(widget, "Pause", qtbot)
+    # what was under way is told
+    qtbot.wait(300)
+    paused = shown(widget)
+    assert "· paused" in paused
+    qtbot.wait(300)
+    assert shown(widget) == paused
+
+    press(widget, "Resume", qtbot)
+    qtbot.waitUntil(
+        lambda: "paused" not in shown(widget) and shown(widget) != paused, timeout=TIMEOUT_MS
+    )
+    press(widget, "Pause", qtbot)
+    press(widget, "Stop", qtbot)
+    wait_for(widget, "Stopped in epoch", qtbot)
+
+
+def test_a_stop_keeps_both_models_and_training_goes_on_from_there(widget, session, qtbot, tmp_path):
+    form(widget).set_values(ENDLESS)
+    press(widget, "Train", qtbot)
+    wait_for_epoch(widget, 3, qtbot)
+    press(widget, "Stop", qtbot)
+    wait_for(widget, "Stopped in epoch", qtbot)
+    wait_until_at_rest(widget, qtbot)
+
+    best, last = only_model(tmp_path)
+    assert session.model_path == best
+    done = len(load_model(last).card.history)
+    assert done >= 2
+
+    form(widget).set_values({"epochs": done + 2})
+    press(widget, "Resume", qtbot)
+    wait_for(widget, f"Finished after epoch {done + 2}", qtbot)
+    assert len(load_model(last).card.history) == done + 2
+    assert only_model(tmp_path) == (best, last)
+
+
+def test_a_failure_stays_readable_and_the_next_training_works(widget, session, qtbot):
+    def fail(seed):
+        raise InputError("There is no movie.tif. Choose another file.")
+
+    good, session.data = session.data, simulated(fail)
+    train(widget, qtbot)
+
+    assert "⚠ There is no movie.tif. Choose another file." in shown(widget)
+    assert session.model_path is None
+    press(widget, "Copy details", qtbot)
+    assert "in fail" in QApplication.clipboard().text()
+
+    session.data = good
+    train(widget, qtbot)
+
+    assert "movie.tif" not in shown(widget)
+    assert session.model_path.exists()
+
+
+# previews
+
+
+def test_previews_are_updated_in_place_until_the_last_epoch(widget, viewer, qtbot):
+    train(widget, qtbot)
+    qtbot.waitUntil(lambda: len(previews(viewer)) == 3, timeout=TIMEOUT_MS)
+    first = previews(viewer)
+    before = first["prediction"].data
+
+    form(widget).set_values({"seed": 1})
+    train(widget, qtbot)
+
+    qtbot.waitUntil(lambda: first["prediction"].data is not before, timeout=TIMEOUT_MS)
+    assert previews(viewer) == first
+    assert mark_of(first["prediction"])["model"] == "FID-STORM"
+
+
+def test_previews_lie_where_the_movie_lies_as_long_as_it_is_shown(widget, viewer, session, qtbot):
+    movie = viewer.add_image(np.zeros((2, 64, 64)), name="movie", translate=(0, 5, 7))
+    session.data = replace(session.data, movie_layer_name="movie")
+    train(widget, qtbot)
+    qtbot.waitUntil(lambda: len(previews(viewer)) == 3, timeout=TIMEOUT_MS)
+    frame = previews(viewer)["frame"]
+    assert tuple(frame.translate) == (5, 7)
+
+    viewer.layers.remove(movie)
+    viewer.add_points(name="movie")
+    train(widget, qtbot)
+
+    qtbot.waitUntil(lambda: tuple(frame.translate) == (0, 0), timeout=TIMEOUT_MS)
+    assert "Finished after epoch 2" in shown(widget)
+
+
+def test_a_preview_that_is_removed_breaks_nothing(widget, viewer, qtbot):
+    form(widget).set_values(ENDLESS)
+    press(widget, "Train", qtbot)
+    qtbot.waitUntil(lambda: len(previews(viewer)) == 3, timeout=TIMEOUT_MS)
+    removed = previews(viewer)
+    viewer.layers.remove(removed.pop("prediction"))
+    before = removed["frame"].data
+
+    qtbot.waitUntil(lambda: removed["frame"].data is not before, timeout=TIMEOUT_MS)
+    assert previews(viewer) == removed
+
+    press(widget, "Stop", qtbot)
+    wait_for(widget, "Stopped in epoch", qtbot)
+
+
+# closing
+
+
+def test_a_stream_that_is_closed_after_its_first_step_leaves_both_models(tmp_path):
+    config = TrainingConfig.model_validate(ENDLESS)
+    run = TrainingRun(simulated(), config, tmp_path / "new" / "model.safetensors", resume=False)
+    events = run.events(threading.Event())
+    while not isinstance(next(events), StepFinished):
+        pass
+
+    events.close()
+
+    assert load_model(tmp_path / "new" / "model.safetensors").card.history == []
+    assert (tmp_path / "new" / "model.last.safetensors").exists()
+
+
+@pytest.mark.parametrize("what", ["dock", "viewer"])
+def test_closing_while_it_trains_keeps_both_models_and_ends_the_thread(
+    make_napari_viewer, qtbot, tmp_path, monkeypatch, what
+):
+    monkeypatch.chdir(tmp_path)
+    viewer = make_napari_viewer(show=True)
+    Session.of(viewer).data = simulated()
+    widget = TrainWidget(viewer)
+    dock = viewer.window.add_dock_widget(widget, name="Train")
+    form(widget).set_values(ENDLESS)
+    press(widget, "Train", qtbot)
+    wait_for_epoch(widget, 2, qtbot)
+    qtbot.waitUntil(lambda: len(previews(viewer)) == 3, timeout=TIMEOUT_MS)
+
+    if what == "dock":
+        dock.destroyOnClose()
+    else:
+        viewer.close()
+
+    wait_for_threads(qtbot)
+    for path in only_model(tmp_path):
+        assert load_model(path).card.history
+    del widget, dock
+    gc.collect()
+
+
+def test_a_dock_that_is_hidden_trains_on(make_napari_viewer, qtbot, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    viewer = make_napari_viewer(show=True)
+    Session.of(viewer).data = simulated()
+    widget = TrainWidget(viewer)
+    dock = viewer.window.add_dock_widget(widget, name="Train")
+    form(widget).set_values(ENDLESS)
+    press(widget, "Train", qtbot)
+    dock.hide()
+
+    wait_for_epoch(widget, 2, qtbot)
+
+    press(widget, "Stop", qtbot)
+    wait_until_at_rest(widget, qtbot)
+    wait_for_threads(qtbot)
