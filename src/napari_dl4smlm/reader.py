@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_dl4smlm.backend.localizations.thunderstorm import read_thunderstorm
-from napari_dl4smlm.widgets.layers import table_layer_data
+from napari_dl4smlm.widgets.layers.layers import table_layer_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

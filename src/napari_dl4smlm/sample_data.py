@@ -11,7 +11,7 @@ from napari_dl4smlm.backend.localizations.density_map import render_density_map
 from napari_dl4smlm.backend.simulation.config import MovieConfig, SimulationConfig
 from napari_dl4smlm.backend.simulation.simulator import SimulatedMovie
 from napari_dl4smlm.backend.simulation.structures import Filaments
-from napari_dl4smlm.widgets.layers import (
+from napari_dl4smlm.widgets.layers.layers import (
     MARK,
     movie_transform,
     table_layer_data,

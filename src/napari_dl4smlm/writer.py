@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from napari.layers import Points
 
 from napari_dl4smlm.backend.localizations.thunderstorm import write_thunderstorm
-from napari_dl4smlm.widgets.layers import table_of
+from napari_dl4smlm.widgets.layers.layers import table_of
 
 if TYPE_CHECKING:
     from typing import Any

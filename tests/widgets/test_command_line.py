@@ -1,3 +1,4 @@
+import importlib
 import shlex
 from pathlib import Path
 from types import SimpleNamespace
@@ -111,6 +112,9 @@ def run(tmp_path_factory):
         assert "this is as far as the test goes" in result.output, result.output
         return yaml.safe_load(saved.read_text(encoding="utf-8"))
 
+    # what is first imported meanwhile would keep the replacements for good
+    for module in ("training.trainer", "prediction.output", "models.model_file"):
+        importlib.import_module(f"napari_dl4smlm.backend.{module}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("napari_dl4smlm.backend.training.data.open_training_data", no_data)
         patch.setattr("napari_dl4smlm.backend.models.device.select_device", no_data)

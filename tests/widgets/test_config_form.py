@@ -13,9 +13,9 @@ from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.prediction.config import PredictionConfig
 from napari_dl4smlm.backend.simulation.config import SimulationConfig
 from napari_dl4smlm.backend.training.config import TrainingConfig
-from napari_dl4smlm.widgets.config_form import ConfigForm
-from napari_dl4smlm.widgets.number_box import NumberBox, number_text
-from napari_dl4smlm.widgets.option_pairs import options_text, parse_options
+from napari_dl4smlm.widgets.forms.config_form import ConfigForm
+from napari_dl4smlm.widgets.forms.number_box import NumberBox, number_text
+from napari_dl4smlm.widgets.forms.option_pairs import options_text, parse_options
 
 pytestmark = pytest.mark.gui
 
@@ -334,7 +334,7 @@ def test_only_the_asked_for_fields_have_rows_and_others_can_be_given(form_of):
 
 def test_a_file_is_picked_into_its_row(form_of, monkeypatch, qtbot):
     monkeypatch.setattr(
-        "napari_dl4smlm.widgets.field_editors.QFileDialog.getOpenFileName",
+        "napari_dl4smlm.widgets.forms.field_editors.QFileDialog.getOpenFileName",
         lambda *_: ("/d/maps.npz", ""),
     )
     form = form_of(SimulationConfig)

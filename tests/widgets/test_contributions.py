@@ -24,7 +24,7 @@ from napari_dl4smlm.backend import (
 )
 from napari_dl4smlm.reader import get_reader, read_tables
 from napari_dl4smlm.sample_data import filaments, pairs
-from napari_dl4smlm.widgets import layers
+from napari_dl4smlm.widgets.layers import layers
 from napari_dl4smlm.writer import write_points
 
 MANIFEST = npe2.PluginManifest.from_file(Path(napari_dl4smlm.__file__).parent / "napari.yaml")

@@ -30,14 +30,15 @@ from napari_dl4smlm.backend.acquisition.calibrated_tiff import calibrated_tiff
 from napari_dl4smlm.backend.training.truth import Patch
 from napari_dl4smlm.cli import main
 from napari_dl4smlm.sample_data import filaments, pairs
-from napari_dl4smlm.widgets import data, layers
-from napari_dl4smlm.widgets.data import DataWidget
-from napari_dl4smlm.widgets.data_checks import Division, check_movie
-from napari_dl4smlm.widgets.data_choices import MovieChoice, TableChoice
-from napari_dl4smlm.widgets.data_events import Fault, Ready, SimulatedFrame, with_fault
-from napari_dl4smlm.widgets.data_latest import LatestRun
-from napari_dl4smlm.widgets.data_preview import previews, show_simulated
+from napari_dl4smlm.widgets.data import widget as data
+from napari_dl4smlm.widgets.data.checks import Division, check_movie
+from napari_dl4smlm.widgets.data.events import Fault, Ready, SimulatedFrame, with_fault
+from napari_dl4smlm.widgets.data.preview import previews, show_simulated
+from napari_dl4smlm.widgets.data.widget import DataWidget
+from napari_dl4smlm.widgets.layers import layers
 from napari_dl4smlm.widgets.session import Session
+from napari_dl4smlm.widgets.sources.choices import MovieChoice, TableChoice
+from napari_dl4smlm.widgets.sources.latest_run import LatestRun
 
 pytestmark = pytest.mark.gui
 
@@ -702,7 +703,7 @@ def test_a_file_that_is_no_simulation_is_refused_below_the_buttons(
     path = tmp_path / "wrong.yaml"
     path.write_text(text)
     monkeypatch.setattr(
-        "napari_dl4smlm.widgets.data_simulation_page.QFileDialog.getOpenFileName",
+        "napari_dl4smlm.widgets.data.simulation_page.QFileDialog.getOpenFileName",
         lambda *_: (str(path), ""),
     )
     widget.choose(SIMULATION)
@@ -717,7 +718,7 @@ def test_a_fault_ends_a_stream():
         yield 1
         MovieChoice.of(Image(np.zeros((5, 5, 3)), rgb=True))
 
-    from napari_dl4smlm.widgets.data_events import about
+    from napari_dl4smlm.widgets.data.events import about
 
     def refused():
         with about("movie"):
@@ -731,7 +732,7 @@ def test_a_fault_ends_a_stream():
 
 def test_opening_the_widget_imports_neither_torch_nor_matplotlib():
     code = (
-        "import sys, napari_dl4smlm.widgets.data\n"
+        "import sys, napari_dl4smlm.widgets.data.widget\n"
         "assert 'torch' not in sys.modules and 'matplotlib.figure' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -14,8 +14,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from napari_dl4smlm.backend import InputError, Localizations, open_frames, render_density_map
 from napari_dl4smlm.backend.training.events import Preview
-from napari_dl4smlm.widgets import layers
-from napari_dl4smlm.widgets.lazy_frames import LazyFrames
+from napari_dl4smlm.widgets.layers import layers
+from napari_dl4smlm.widgets.layers.lazy_frames import LazyFrames
 
 HEIGHT, WIDTH = 20, 24
 EMITTER_PX = np.array([7.3, 15.9])  # (y, x) from the outer corner, in camera pixels
@@ -454,7 +454,7 @@ def test_previews_lie_side_by_side_and_in_register_with_the_movie(viewer, movie)
         "preview: ground truth ×8",
         "preview: prediction ×8",
     ]
-    assert viewer.canvas.grid.actual_shape(viewer.layers) == (2, 2)
+    assert viewer.canvas.grid.actual_shape(viewer.layers) == (1, 4)
     for layer in shown[1:]:
         assert_allclose(centroid_in_world(layer), EMITTER_PX * 100, atol=5)
     assert layers.mark_of(shown[0])["frame_number"] == 17

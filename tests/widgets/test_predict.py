@@ -37,10 +37,10 @@ from napari_dl4smlm.backend.models.model_file import Calibration, ModelCard
 from napari_dl4smlm.backend.models.network import SuperResolutionNetwork, enlarge
 from napari_dl4smlm.backend.models.registry import MODELS
 from napari_dl4smlm.cli import main
-from napari_dl4smlm.widgets.layers import add_movie, mark_of
-from napari_dl4smlm.widgets.predict import PredictWidget
-from napari_dl4smlm.widgets.predict_files import result_folders
-from napari_dl4smlm.widgets.predict_terms import duration
+from napari_dl4smlm.widgets.layers.layers import add_movie, mark_of
+from napari_dl4smlm.widgets.predict.files import result_folders
+from napari_dl4smlm.widgets.predict.terms import duration
+from napari_dl4smlm.widgets.predict.widget import PredictWidget
 from napari_dl4smlm.widgets.run_state import RunState
 from napari_dl4smlm.widgets.session import Session
 
@@ -718,7 +718,7 @@ def test_opening_the_widget_does_not_import_torch():
     script = (
         "import sys; from qtpy.QtWidgets import QApplication; app = QApplication([])\n"
         "from napari.components import ViewerModel\n"
-        "from napari_dl4smlm.widgets.predict import PredictWidget\n"
+        "from napari_dl4smlm.widgets.predict.widget import PredictWidget\n"
         "widget = PredictWidget(ViewerModel())\n"
         "assert 'torch' not in sys.modules"
     )

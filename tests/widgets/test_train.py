@@ -27,14 +27,14 @@ from napari_dl4smlm.backend.models.registry import MODELS
 from napari_dl4smlm.backend.simulation.config import SimulationConfig
 from napari_dl4smlm.backend.training.config import DataConfig, TrainingConfig
 from napari_dl4smlm.backend.training.events import StepFinished
-from napari_dl4smlm.widgets.layers import mark_of
+from napari_dl4smlm.widgets.layers.layers import mark_of
 from napari_dl4smlm.widgets.session import Session, TrainingSource
-from napari_dl4smlm.widgets.train import TrainWidget
-from napari_dl4smlm.widgets.train_facts import LOSS_LABELS, MODEL_LABELS, network_cost
-from napari_dl4smlm.widgets.train_file import ModelFile
-from napari_dl4smlm.widgets.train_form import TrainingForm
-from napari_dl4smlm.widgets.train_run import TrainingRun
-from napari_dl4smlm.widgets.train_text import WrappedText
+from napari_dl4smlm.widgets.train.facts import LOSS_LABELS, MODEL_LABELS, network_cost
+from napari_dl4smlm.widgets.train.file import ModelFile
+from napari_dl4smlm.widgets.train.form import TrainingForm
+from napari_dl4smlm.widgets.train.run import TrainingRun
+from napari_dl4smlm.widgets.train.widget import TrainWidget
+from napari_dl4smlm.widgets.wrapped_text import WrappedText
 
 pytestmark = pytest.mark.gui
 
@@ -161,7 +161,7 @@ def test_it_opens_without_pytorch():
         from napari.components import ViewerModel
         from qtpy.QtWidgets import QApplication
         application = QApplication([])
-        from napari_dl4smlm.widgets.train import TrainWidget
+        from napari_dl4smlm.widgets.train.widget import TrainWidget
         widget = TrainWidget(ViewerModel())
         assert "torch" not in sys.modules
         assert "matplotlib" not in sys.modules

@@ -15,7 +15,7 @@ from napari_dl4smlm.backend.simulation.config import SimulationConfig
 from napari_dl4smlm.cli.options import write_config
 from napari_dl4smlm.cli.predict import predict
 from napari_dl4smlm.cli.train import train
-from napari_dl4smlm.widgets.option_pairs import options_text
+from napari_dl4smlm.widgets.forms.option_pairs import options_text
 
 if TYPE_CHECKING:
     import click

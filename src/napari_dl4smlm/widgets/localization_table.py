@@ -26,7 +26,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_dl4smlm.backend.localizations.table import Localizations
-from napari_dl4smlm.widgets.number_box import NumberBox
+from napari_dl4smlm.widgets.forms.number_box import NumberBox
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

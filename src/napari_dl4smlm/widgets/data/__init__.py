@@ -1,0 +1,1 @@
+"""The Data widget: what networks learn from."""

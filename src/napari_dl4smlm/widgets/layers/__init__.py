@@ -1,0 +1,1 @@
+"""Layers in register: the only room that knows scale, translate and units."""

@@ -1,0 +1,248 @@
+"""Localizations as points layers, and back.
+
+A layer of localizations that this package has made holds (frame, y, x) with y and x in nm from the
+outer corner of camera pixel (0, 0) of its movie, whatever its transform is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Points
+
+from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.backend.localizations.table import Localizations
+from napari_dl4smlm.widgets.layers.layer_marks import MARK, find_marked, mark_of, set_mark
+from napari_dl4smlm.widgets.layers.placement import (
+    AXIS_LABELS,
+    TABLE_UNITS,
+    frame_axis,
+    index_in,
+    move,
+    positions_transform,
+    require_pixel_size,
+    world_positions_nm,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari.components import ViewerModel
+    from napari.layers import Image
+    from numpy.typing import NDArray
+
+_FEATURES = ("photons", "sigma_nm", "background", "uncertainty_nm", "confidence", "id")
+# about a camera pixel, which a table does not tell
+_TABLE_MARKER_NM = 100.0
+
+
+def localizations_of(
+    points_layer: Points, movie_layer: Image, *, pixel_size_nm: float | None = None
+) -> Localizations:
+    """Tell where the points of a layer are in a movie.
+
+    Parameters
+    ----------
+    points_layer
+        A localization table that was opened as a layer belongs to any movie: its positions count
+        from the corner of this one, wherever the two layers lie. All other points are where they
+        are seen. Points (y, x) need a feature ``frame``, counted from 0, or a movie of one frame.
+    movie_layer
+        The movie.
+    pixel_size_nm
+        Camera pixel; it wins over that of the layer.
+
+    Returns
+    -------
+    Localizations
+        With those features of the points that are columns of the table.
+
+    Raises
+    ------
+    InputError
+        The pixel size or the frames of the points are not known, or the points cannot be
+        localizations: before the first frame, for example.
+    """
+    if _is_loose(points_layer):
+        return table_of(points_layer)
+    size_nm = require_pixel_size(movie_layer, pixel_size_nm)
+    index = index_in(movie_layer, points_layer)
+    frame = _frames_in(movie_layer, points_layer, index)
+    return _localizations(points_layer, frame, (index[:, -2:] + 0.5) * size_nm)
+
+
+def table_of(points_layer: Points) -> Localizations:
+    """Return the points of a layer as a table, for a file.
+
+    Parameters
+    ----------
+    points_layer
+        A layer of localizations, or other points with a unit of length on the axes y and x. Those
+        count from the world's origin, the outer corner of movies that this package adds. Their
+        frame is the feature ``frame`` or the coordinate before y and x, and else 0.
+
+    Raises
+    ------
+    InputError
+        The points are in pixels, or cannot be localizations.
+    """
+    is_ours = bool(mark_of(points_layer))
+    positions = points_layer.data[:, -2:] if is_ours else world_positions_nm(points_layer)
+    if positions is None:
+        raise InputError(
+            f"The positions of the layer {points_layer.name!r} are in pixels, but a table needs "
+            "nm. Set scale and units of the layer."
+        )
+    frame = _own_frames(points_layer)
+    frame = np.zeros(len(positions)) if frame is None else frame
+    return _localizations(points_layer, frame, positions)
+
+
+def show_localizations(
+    viewer: ViewerModel,
+    source_layer: Image,
+    localizations: Localizations,
+    *,
+    name: str,
+    pixel_size_nm: float | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> Points:
+    """Show localizations on their movie, or update them.
+
+    Parameters
+    ----------
+    viewer
+        Where to show them.
+    source_layer
+        The movie; on a single image (y, x), the localizations of all frames are seen.
+    localizations
+        Positions in this movie. The other columns become features.
+    name
+        A points layer of this name that this package has made is updated; looks are left alone.
+    pixel_size_nm
+        Camera pixel; it wins over that of the layer.
+    metadata
+        ``role``, ``model`` and the like, for the layer's mark. The role ``ground truth`` is drawn
+        as rings, everything else as crosses.
+
+    Raises
+    ------
+    InputError
+        The pixel size is not known.
+    """
+    size_nm = require_pixel_size(source_layer, pixel_size_nm)
+    mark = {"role": "localizations", "movie": source_layer.name, **(metadata or {})}
+    data, features = _data_and_features(localizations, source_layer.ndim, frame_axis(source_layer))
+    transform = positions_transform(source_layer, size_nm)
+    layer = find_marked(viewer, Points, name, source_layer.ndim)
+    if layer is None:
+        looks = _looks(mark["role"], size_nm)
+        layer = Points(data, name=name, metadata={MARK: mark}, **features, **transform, **looks)
+        return viewer.add_layer(layer)
+    # napari keeps those that are gone by then, and fails to recolour them
+    layer.selected_data = set()
+    layer.data = data
+    for attribute, values in features.items():
+        setattr(layer, attribute, values)
+    set_mark(layer, mark)
+    move(layer, transform)
+    return layer
+
+
+def table_layer_data(
+    localizations: Localizations, *, name: str, mark: Mapping[str, Any]
+) -> tuple[NDArray[np.float64], dict[str, Any], str]:
+    """Describe a points layer (frame, y, x) whose corner is the origin of the world.
+
+    Parameters
+    ----------
+    localizations
+        The table.
+    name
+        Of the layer.
+    mark
+        ``role`` and the like. With ``movie``, the name of the layer that it lies on, the table
+        belongs to that movie; without, to any.
+
+    Returns
+    -------
+    tuple
+        Data, attributes and type of the layer, as napari takes them from readers.
+    """
+    data, features = _data_and_features(localizations, 3, 0)
+    attributes = {
+        "name": name,
+        "metadata": {MARK: dict(mark)},
+        "units": TABLE_UNITS,
+        "axis_labels": AXIS_LABELS,
+        **features,
+        **_looks(mark["role"], _TABLE_MARKER_NM),
+    }
+    return data, attributes, "points"
+
+
+def _is_loose(points_layer: Points) -> bool:
+    mark = mark_of(points_layer)
+    return bool(mark) and "movie" not in mark
+
+
+def _own_frames(points_layer: Points) -> NDArray[Any] | None:
+    if "frame" in points_layer.features:
+        return np.asarray(points_layer.features["frame"])
+    return np.rint(points_layer.data[:, -3]) if points_layer.ndim > 2 else None
+
+
+def _frames_in(
+    movie_layer: Image, points_layer: Points, index: NDArray[np.float64]
+) -> NDArray[Any]:
+    axis = frame_axis(movie_layer)
+    if axis is not None and points_layer.ndim >= movie_layer.ndim - axis:
+        return np.rint(index[:, axis])
+    frame = _own_frames(points_layer)
+    if frame is not None:
+        return frame
+    if axis is not None and movie_layer.data.shape[axis] > 1:
+        raise InputError(
+            f"The points of the layer {points_layer.name!r} have no frames, but the movie "
+            f"{movie_layer.name!r} has. Give points with the axes (frame, y, x)."
+        )
+    return np.zeros(len(index))
+
+
+def _localizations(
+    points_layer: Points, frame: NDArray[Any], positions_nm: NDArray[Any]
+) -> Localizations:
+    features = points_layer.features
+    columns = {name: np.asarray(features[name]) for name in _FEATURES if name in features}
+    # a point that was added by hand has no id
+    if "id" in columns and not np.isfinite(columns["id"]).all():
+        del columns["id"]
+    return Localizations(frame=frame, y_nm=positions_nm[:, 0], x_nm=positions_nm[:, 1], **columns)
+
+
+def _data_and_features(
+    localizations: Localizations, ndim: int, axis: int | None
+) -> tuple[NDArray[np.float64], dict[str, Any]]:
+    """Return coordinates with frames on the axis, and as attributes of the layer, the rest."""
+    data = np.zeros((len(localizations), ndim))
+    data[:, -2:] = localizations.positions_nm()
+    columns = localizations.columns()
+    del columns["y_nm"], columns["x_nm"]
+    if axis is not None:
+        data[:, axis] = localizations.frame
+    # on other axes nobody would look for it later
+    if axis == ndim - 3:
+        del columns["frame"]
+    return data, {
+        "features": {name: column.astype(np.float64) for name, column in columns.items()},
+        # of a point that the user adds; by default, napari makes up those of the last one
+        "feature_defaults": dict.fromkeys(columns, np.nan),
+    }
+
+
+def _looks(role: str, marker_nm: float) -> dict[str, Any]:
+    if role == "ground truth":
+        ring = {"symbol": "disc", "face_color": "transparent", "border_color": "cyan"}
+        return {**ring, "size": 2 * marker_nm, "border_width": 0.1}
+    return {"symbol": "cross", "face_color": "yellow", "border_width": 0.0, "size": marker_nm}

@@ -1,0 +1,1 @@
+"""The Predict widget: movies become super-resolution images and localizations."""

@@ -1,0 +1,166 @@
+"""Chooses the movie to predict: a layer, or a file that becomes one."""
+
+from __future__ import annotations
+
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from napari.layers import Image, Labels, Layer
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_dl4smlm.backend.acquisition.frames import FrameStack, open_frames
+from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.widgets.layers.layers import add_movie, frames_of, mark_of
+from napari_dl4smlm.widgets.predict.terms import describe_movie
+from napari_dl4smlm.widgets.sources.choices import MovieChoice, MovieFile
+from napari_dl4smlm.widgets.sources.latest_run import LatestRun
+from napari_dl4smlm.widgets.sources.source_box import MOVIE_FILES, SourceBox
+from napari_dl4smlm.widgets.train.form import note
+from napari_dl4smlm.widgets.wrapped_text import WrappedText
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari.components import ViewerModel
+
+# made from movies, and never one
+_RESULTS = ("super-resolution image", "preview")
+
+
+class _Opened(NamedTuple):
+    path: Path
+    movie: FrameStack
+
+
+class MoviePicker(SourceBox):
+    """A layer and, below it, what its movie is or why it is none.
+
+    Parameters
+    ----------
+    viewer
+        Gets a layer for each file that is chosen, since the results lie on it.
+
+    Attributes
+    ----------
+    checked
+        Emitted when more is known about what was chosen.
+    pixel_size_nm
+        Camera pixel of the layer; ``None`` if it is not known.
+    path
+        File that holds the same frames; ``None`` as long as none was found.
+    problem
+        Why the layer cannot be predicted; ``None`` if it can.
+    """
+
+    checked = Signal()
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        super().__init__(accepts=_may_be_chosen, prefers=_is_movie, files=MOVIE_FILES, folders=True)
+        self.pixel_size_nm: float | None = None
+        self.path: Path | None = None
+        self.problem: str | None = None
+        self._n_frames: int | None = None
+        self._viewer = viewer
+        self._opening, self._origin = LatestRun(self), LatestRun(self)
+        self._description, self._fault = note(), WrappedText()
+        self.below = QWidget()
+        below = QVBoxLayout(self.below)
+        below.setContentsMargins(0, 0, 0, 0)
+        below.addWidget(self._description)
+        below.addWidget(self._fault)
+        self._opening.event_arrived.connect(self._on_opened)
+        self._opening.failed.connect(self._on_not_opened)
+        self._origin.event_arrived.connect(self._on_origin)
+        self.changed.connect(self.check)
+        self.check()
+
+    def layer(self) -> Image | None:
+        """Return the layer; ``None`` if none is chosen, or a file is still being opened."""
+        chosen = self.value()
+        return None if isinstance(chosen, Path) else chosen
+
+    def frames(self) -> FrameStack:
+        """Open the movie of the layer, without reading its pixels.
+
+        Raises
+        ------
+        InputError
+            There is none, or the layer is no movie.
+        """
+        layer = self.layer()
+        if layer is None:
+            raise InputError(self.fault() or "Choose a movie first: a layer or a file.")
+        if isinstance(layer, Labels):
+            raise InputError(
+                f"The layer {layer.name!r} holds labels, not intensities. Choose an image layer."
+            )
+        return frames_of(layer)
+
+    def all_frames(self) -> str:
+        """Say what a prediction of all frames is."""
+        return "all" if self._n_frames is None else f"all {self._n_frames:,}"
+
+    def check(self) -> None:
+        """Look anew at what is chosen."""
+        self.path = self.pixel_size_nm = self._n_frames = None
+        self._origin.cancel()
+        self._opening.cancel()
+        chosen = self.value()
+        if isinstance(chosen, Path):
+            self._opening.start(lambda: iter([_Opened(chosen, open_frames(chosen))]))
+            opening = f"{chosen.name} is being opened."
+            self._tell(opening, opening, is_fault=False)
+            return
+        try:
+            movie = self.frames()
+        except InputError as error:
+            self._tell("", str(error), is_fault=chosen is not None or bool(self.fault()))
+            return
+        self.pixel_size_nm, self._n_frames = movie.pixel_size_nm, movie.n_frames
+        choice = MovieChoice.of(chosen)
+        self._origin.start(lambda: _files(choice))
+        self._tell(describe_movie(movie), None, is_fault=False)
+
+    def close_all(self) -> None:
+        """Look no longer."""
+        self._origin.cancel()
+        self._opening.cancel()
+
+    def _tell(self, description: str, problem: str | None, *, is_fault: bool) -> None:
+        self.problem = problem
+        self._description.setText(description)
+        self._description.setVisible(bool(description))
+        self._fault.setPlainText(f"⚠ {problem}" if is_fault else "")
+        self._fault.setVisible(is_fault)
+        self.checked.emit()
+
+    def _on_opened(self, opened: _Opened) -> None:
+        layer = add_movie(self._viewer, opened.movie, name=opened.path.stem, path=opened.path)
+        # a removed layer may still be read by a run: closed is what nobody can read any more
+        frames = getattr(layer.data, "__wrapped__", layer.data)
+        weakref.finalize(frames, opened.movie.close)
+        self.set_value(layer)
+
+    def _on_not_opened(self, message: str, details: str) -> None:
+        del details
+        self._tell("", message, is_fault=True)
+
+    def _on_origin(self, file: MovieFile) -> None:
+        self.path = file.path
+        self.checked.emit()
+
+
+def _files(choice: MovieChoice) -> Iterator[MovieFile]:
+    file = choice.in_file()
+    if file is not None:
+        yield file
+
+
+def _may_be_chosen(layer: Layer) -> bool:
+    return isinstance(layer, Image | Labels) and mark_of(layer).get("role") not in _RESULTS
+
+
+def _is_movie(layer: Layer) -> bool:
+    return isinstance(layer, Image) and not layer.rgb and layer.ndim > 2

@@ -1,0 +1,1 @@
+"""The Train widget: a network learns while you watch."""

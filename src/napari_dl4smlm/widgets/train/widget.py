@@ -1,0 +1,307 @@
+"""The Train widget: what to train, how it goes, and what has come of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari.layers import Image
+from qtpy.QtCore import QSize, Qt, QTimer
+from qtpy.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QLabel,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.backend.training.config import TrainingJob
+from napari_dl4smlm.backend.training.events import (
+    EpochFinished,
+    ModelSaved,
+    StepFinished,
+    TrainingFinished,
+    TrainingStarted,
+    TrainingStopped,
+)
+from napari_dl4smlm.widgets.closing import closes
+from napari_dl4smlm.widgets.fold import Fold
+from napari_dl4smlm.widgets.layers.layers import show_previews
+from napari_dl4smlm.widgets.run_state import RunState
+from napari_dl4smlm.widgets.session import Session
+from napari_dl4smlm.widgets.train.buttons import TrainingButtons
+from napari_dl4smlm.widgets.train.command import TrainingCommand
+from napari_dl4smlm.widgets.train.facts import MODEL_LABELS, torch_facts
+from napari_dl4smlm.widgets.train.file import ModelFile, last_model_of
+from napari_dl4smlm.widgets.train.form import TrainingForm, note
+from napari_dl4smlm.widgets.train.progress import TrainingProgress
+from napari_dl4smlm.widgets.train.run import TrainingRun
+from napari_dl4smlm.widgets.worker import EventWorker
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari.components import ViewerModel
+    from qtpy.QtCore import QEvent
+    from qtpy.QtGui import QShowEvent
+
+    from napari_dl4smlm.backend.training.events import Preview, TrainingEvent
+    from napari_dl4smlm.widgets.train.facts import TorchFacts
+
+_NO_DATA = "No training data yet: choose them in the Data widget and press “Use for training”."
+_ONLY_LAYERS = (
+    "These data come from layers that are in no file. Save the movie and the positions, and choose "
+    "the files in the Data widget: the command to train with them then stands here."
+)
+_WIDTH_PX = 360
+_LABEL_SHARE, _FIELD_SHARE = 2, 3
+
+
+class TrainWidget(QWidget):
+    """Trains a network on the data of the session, and hands the model to the Predict widget.
+
+    Parameters
+    ----------
+    napari_viewer
+        Gets the previews.
+    """
+
+    def __init__(self, napari_viewer: ViewerModel) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self._session = Session.of(napari_viewer)
+        self._state = RunState.IDLE
+        self._run: TrainingRun | None = None
+        self._model_path: Path | None = None
+        self._has_ended_by_itself = False
+        self._scroll = QScrollArea()
+        self._data = note()
+        self._upsampling = QLabel()
+        self._form = TrainingForm()
+        self._file = ModelFile()
+        self._aside = note()
+        self._buttons = TrainingButtons()
+        self._progress = TrainingProgress()
+        self._command = TrainingCommand()
+        self._worker = EventWorker(latest_only=(StepFinished,), parent=self)
+        self._facts = EventWorker(parent=self)
+        # on a turn of its own: of epochs that arrive together, the latest is shown
+        self._preview: Preview | None = None
+        self._preview_timer = QTimer(self)
+        self._preview_timer.setSingleShot(True)
+        self._lay_out()
+        self._connect()
+        self._on_data()
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Learn from PyTorch what devices there are; its import takes seconds."""
+        super().showEvent(event)
+        self._ask_facts()
+
+    def sizeHint(self) -> QSize:
+        """Return the width that all widgets of the plugin have, and any height."""
+        return QSize(_WIDTH_PX, super().sizeHint().height())
+
+    def event(self, event: QEvent | None) -> bool:
+        """Stop training when the widget or its viewer was closed."""
+        handled = super().event(event)
+        if closes(event, self):
+            self._on_closed()
+        return handled
+
+    def _lay_out(self) -> None:
+        self._upsampling.setToolTip("Fine pixels per camera pixel; chosen in the Data widget")
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.addWidget(self._data)
+        column.addLayout(_row("Upsampling", self._upsampling))
+        column.addWidget(self._form)
+        column.addLayout(_row("Model file", self._file))
+        column.addWidget(self._aside)
+        column.addWidget(self._buttons)
+        column.addWidget(self._progress)
+        column.addWidget(Fold(self._command, "Command line"))
+        column.addStretch(1)
+        self._scroll.setFrameShape(QFrame.Shape.NoFrame)
+        self._scroll.setWidgetResizable(True)
+        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._scroll.setWidget(content)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self._scroll)
+
+    def _connect(self) -> None:
+        self._session.data_changed.connect(self._on_data)
+        self._form.changed.connect(self._show_state)
+        self._file.changed.connect(self._show_state)
+        self._buttons.start_pressed.connect(self._on_start)
+        self._buttons.pause_pressed.connect(self._on_pause)
+        self._buttons.resume_pressed.connect(self._on_resume)
+        self._buttons.stop_pressed.connect(self._on_stop)
+        self._worker.event_arrived.connect(self._on_event)
+        self._worker.ended.connect(self._on_ended)
+        self._worker.failed.connect(self._on_failed)
+        self._facts.event_arrived.connect(self._on_facts)
+        self._preview_timer.timeout.connect(self._show_preview)
+
+    def _on_start(self) -> None:
+        self._begin(self._file.path(), resume=False)
+
+    def _on_pause(self) -> None:
+        self._worker.pause()
+        self._become(RunState.PAUSED)
+
+    def _on_resume(self) -> None:
+        if self._state is RunState.PAUSED:
+            self._become(RunState.RUNNING)
+            self._worker.resume()
+        elif (out := self._resumable()) is not None:
+            self._begin(out, resume=True)
+
+    def _on_stop(self) -> None:
+        self._become(RunState.STOPPING)
+        self._worker.stop()
+
+    def _on_closed(self) -> None:
+        self._facts.close(timeout_s=0)
+        self._preview_timer.stop()
+        if self._state.is_active:
+            # it ends after the step under way; Python waits for the models to be written
+            self._worker.close(timeout_s=0)
+            if self._state is not RunState.STOPPING:
+                self._become(RunState.STOPPING)
+            self._become(RunState.STOPPED)
+
+    def _begin(self, out: Path, *, resume: bool) -> None:
+        assert self._session.data is not None
+        last = self._run
+        self._run = TrainingRun(self._session.data, self._form.build(), out.absolute(), resume)
+        self._model_path = None
+        self._preview_timer.stop()
+        self._progress.begin(go_on=resume and last is not None and last.out == self._run.out)
+        self._become(RunState.RUNNING)
+        self._worker.start(self._run.events)
+
+    def _on_event(self, event: TrainingEvent) -> None:
+        self._progress.tell(event)
+        match event:
+            case TrainingStarted():
+                self._scroll.ensureWidgetVisible(self._progress)
+            case EpochFinished():
+                self._preview = event.preview
+                self._preview_timer.start()
+            case ModelSaved(kind="best"):
+                self._model_path = event.path
+            case TrainingFinished() | TrainingStopped():
+                self._model_path = event.best_path
+                self._has_ended_by_itself = isinstance(event, TrainingFinished)
+
+    def _on_ended(self) -> None:
+        self._end(RunState.DONE if self._has_ended_by_itself else RunState.STOPPED)
+
+    def _on_failed(self, message: str, details: str) -> None:
+        self._progress.fail(message, details)
+        self._end(RunState.FAILED)
+
+    def _end(self, state: RunState) -> None:
+        self._become(state)
+        if self._model_path is not None:
+            self._session.model_path = self._model_path
+        # they may have changed meanwhile, as the free memory has
+        self._on_data()
+        self._ask_facts()
+
+    def _on_data(self) -> None:
+        source = self._session.data
+        self._data.setText(_NO_DATA if source is None else source.summary)
+        self._upsampling.setText("–" if source is None else f"×{source.upsampling_factor}")
+        if not self._state.is_active:
+            self._form.set_upsampling(None if source is None else source.upsampling_factor)
+        self._show_state()
+
+    def _ask_facts(self) -> None:
+        if not self._facts.is_running:
+            self._facts.start(lambda stop: torch_facts())
+
+    def _on_facts(self, facts: TorchFacts) -> None:
+        # the cost takes a network of random weights, and so does a training that begins: they must
+        # not draw at the same time
+        if not self._state.is_active:
+            self._form.set_facts(facts)
+
+    def _show_preview(self) -> None:
+        assert self._run is not None
+        assert self._preview is not None
+        source = self._run.source
+        movie = None
+        if source.movie_layer_name in self._viewer.layers:
+            movie = self._viewer.layers[source.movie_layer_name]
+        show_previews(
+            self._viewer,
+            movie if isinstance(movie, Image) else None,
+            self._preview,
+            source.upsampling_factor,
+            pixel_size_nm=source.pixel_size_nm,
+            metadata={"model": MODEL_LABELS[self._run.config.model]},
+        )
+
+    def _become(self, state: RunState) -> None:
+        self._state = self._state.becomes(state)
+        self._show_state()
+
+    def _show_state(self) -> None:
+        """Show what the state of the run and the form allow, and why not the rest."""
+        state = self._state
+        problem = self._problem()
+        self._form.set_disabled(state.why_disabled("form"))
+        self._file.refresh(self._form.model(), state.why_disabled("form"))
+        self._show_aside()
+        self._buttons.show_state(state, problem, self._resumable())
+        self._progress.show_state(state)
+        self._show_command(problem)
+
+    def _show_aside(self) -> None:
+        chosen = self._file.chosen()
+        exists = chosen is not None and chosen.exists() and not self._state.is_active
+        self._aside.setVisible(exists)
+        if exists and chosen is not None:
+            self._aside.setText(f"Train keeps the older {chosen.name} aside, as “previous”.")
+
+    def _show_command(self, problem: str | None) -> None:
+        source = self._session.data
+        if source is None or problem is not None:
+            self._command.show_reason(problem or _NO_DATA)
+        elif source.config is None:
+            self._command.show_reason(_ONLY_LAYERS)
+        else:
+            job = TrainingJob(
+                data=source.config, training=self._form.build(), out=self._file.path()
+            )
+            self._command.show_job(job)
+
+    def _problem(self) -> str | None:
+        """Return why training cannot begin, as far as data and form tell."""
+        if self._session.data is None:
+            return _NO_DATA
+        try:
+            self._form.build()
+        except InputError as error:
+            return str(error)
+        return None
+
+    def _resumable(self) -> Path | None:
+        """Return the model whose training can go on: the chosen one, or that of the last run."""
+        out = self._file.chosen() or (None if self._run is None else self._run.out)
+        return out if out is not None and last_model_of(out).exists() else None
+
+
+def _row(title: str, control: QWidget) -> QGridLayout:
+    """Make a row in the columns of the forms."""
+    row = QGridLayout()
+    row.setColumnStretch(0, _LABEL_SHARE)
+    row.setColumnStretch(1, _FIELD_SHARE)
+    for column, widget in enumerate((note(title), control)):
+        widget.setSizePolicy(note().sizePolicy())
+        row.addWidget(widget, 0, column)
+    return row
