@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 from click.testing import CliRunner
+from matplotlib import pyplot
 from numpy.testing import assert_allclose
 
 from napari_dl4smlm.backend.acquisition.frames import FrameStack
@@ -190,6 +191,8 @@ def test_what_cannot_be_drawn_is_said_in_one_line(folder, arguments, message):
 
 
 def test_without_a_display_the_figure_is_saved_and_the_error_says_where(folder):
+    # as matplotlib chooses where there is none, and not to wait for a window where there is one
+    pyplot.switch_backend("agg")
     error = run("histogram", "movie.tif", "--show", code=2).stderr
     assert "No window can be opened here" in error
     assert "The figure is in histogram.png" in error
