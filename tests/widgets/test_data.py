@@ -683,7 +683,9 @@ def test_the_command_line_films_what_the_widget_saved_and_the_widget_loads_it(wi
     page.form.set_values(SimulationConfig().model_dump())
     page.load(out / "simulation.yaml")
     assert page.form.build() == config.simulation
+    (tmp_path / "again.yaml").write_text("mine")
     page.save(tmp_path / "again.yaml")
+    assert (tmp_path / "again.previous.yaml").read_text() == "mine"
     saved = yaml.safe_load((tmp_path / "again.yaml").read_text())
     assert saved == yaml.safe_load((out / "simulation.yaml").read_text())
 

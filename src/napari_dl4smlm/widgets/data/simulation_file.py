@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import yaml
 from pydantic import ValidationError
 
-from napari_dl4smlm.backend.atomic_file import atomic_file
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.simulation.config import MovieConfig
+from napari_dl4smlm.cli.options import write_config
 from napari_dl4smlm.widgets.forms.config_faults import faults_of
 
 if TYPE_CHECKING:
@@ -46,14 +46,14 @@ def read_simulation(path: Path) -> MovieConfig:
 def write_simulation(path: Path, config: MovieConfig) -> None:
     """Write a simulation that `dl4smlm simulate --config` films and `train --simulate` learns.
 
+    An older file of that name is kept aside.
+
     Raises
     ------
     InputError
         The file cannot be written.
     """
-    text = yaml.safe_dump(config.to_dict(), sort_keys=False, allow_unicode=True)
     try:
-        with atomic_file(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_config(path, config.to_dict())
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}.") from error
