@@ -112,6 +112,19 @@ class DataWidget(QWidget):
         assert button is not None
         button.setChecked(True)
 
+    def use_for_training(self) -> None:
+        """Hand the data that are chosen to the Train widget, if nothing is wrong with them."""
+        source = self._source
+        if source is None:
+            return
+        layer = self._layers.showing(self.page.movie())
+        if layer is not None and self.page is not self.simulation_page:
+            source = replace(source, movie_layer_name=layer.name)
+        self._use.setEnabled(False)
+        self._use.setText("Opening…")
+        self._use.setToolTip("All that training needs is being opened.")
+        self._actions.start(lambda: with_fault(_opened_once(source)))
+
     def close_runs(self) -> None:
         """Wait for what runs in other threads, and tell nothing of it."""
         self._settled.stop()
@@ -129,7 +142,7 @@ class DataWidget(QWidget):
             page.changed.connect(partial(self._on_page_change, page))
         self._choices.idToggled.connect(self._on_page)
         self._show.clicked.connect(self._on_show)
-        self._use.clicked.connect(self._on_use)
+        self._use.clicked.connect(self.use_for_training)
 
     def _lay_out(self) -> None:
         content = QWidget()
@@ -300,18 +313,6 @@ class DataWidget(QWidget):
         except InputError as error:
             # a frame that was not looked at before may be damaged
             self._on_failure(str(error), "")
-
-    def _on_use(self) -> None:
-        source = self._source
-        if source is None:
-            return
-        layer = self._layers.showing(self.page.movie())
-        if layer is not None and self.page is not self.simulation_page:
-            source = replace(source, movie_layer_name=layer.name)
-        self._use.setEnabled(False)
-        self._use.setText("Opening…")
-        self._use.setToolTip("All that training needs is being opened.")
-        self._actions.start(lambda: with_fault(_opened_once(source)))
 
 
 def _opened_once(source: TrainingSource) -> Iterator[object]:

@@ -94,6 +94,15 @@ class TrainWidget(QWidget):
         self._connect()
         self._on_data()
 
+    @property
+    def model_path(self) -> Path | None:
+        """The best model of the last run, once there is one."""
+        return self._model_path
+
+    def start(self) -> None:
+        """Train on the data of the session, as the form says."""
+        self._begin(self._file.path(), resume=False)
+
     def showEvent(self, event: QShowEvent | None) -> None:
         """Learn from PyTorch what devices there are; its import takes seconds."""
         super().showEvent(event)
@@ -135,7 +144,7 @@ class TrainWidget(QWidget):
         self._session.data_changed.connect(self._on_data)
         self._form.changed.connect(self._show_state)
         self._file.changed.connect(self._show_state)
-        self._buttons.start_pressed.connect(self._on_start)
+        self._buttons.start_pressed.connect(self.start)
         self._buttons.pause_pressed.connect(self._on_pause)
         self._buttons.resume_pressed.connect(self._on_resume)
         self._buttons.stop_pressed.connect(self._on_stop)
@@ -144,9 +153,6 @@ class TrainWidget(QWidget):
         self._worker.failed.connect(self._on_failed)
         self._facts.event_arrived.connect(self._on_facts)
         self._preview_timer.timeout.connect(self._show_preview)
-
-    def _on_start(self) -> None:
-        self._begin(self._file.path(), resume=False)
 
     def _on_pause(self) -> None:
         self._worker.pause()
