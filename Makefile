@@ -14,6 +14,7 @@ WINDOW_PACKAGES := libdbus-1-3 libegl1 libfontconfig1 libgl1 libglib2.0-0 libxcb
 WINDOW_LIBRARIES := libdbus-1.so.3 libEGL.so.1 libfontconfig.so.1 libGL.so.1 libglib-2.0.so.0 \
     libxcb-cursor.so.0 libxcb-icccm.so.4 libxcb-keysyms.so.1 libxcb-shape.so.0 \
     libxkbcommon-x11.so.0
+DEMO_NEEDS := window $(VENV)/.window
 ifneq ($(shell uname),Linux)
 WINDOW_PACKAGES :=
 WINDOW_LIBRARIES :=
@@ -21,6 +22,9 @@ else ifeq ($(DISPLAY),)
 WINDOW_PACKAGES += xauth xvfb
 WINDOW_COMMANDS := xauth xvfb-run
 XVFB := xvfb-run --auto-servernum
+ifeq ($(WAYLAND_DISPLAY),)
+DEMO_NEEDS := $(VENV)/.package
+endif
 endif
 
 # $(call install,packages) installs Debian packages, or says what is $$missing and stops
@@ -40,12 +44,12 @@ install = \
 .NOTPARALLEL:
 
 help:
-	@echo "make demo   train a network and reconstruct a movie, both simulated; see demo-output/"
+	@echo "make demo   napari at work; without a display, train and reconstruct into demo-output/"
 	@echo "make test   all checks: make lint, and the tests on a virtual display"
 	@echo "make lint   style, types, and the directions of imports"
 	@echo "make clean  remove all that these have made"
 
-demo: $(VENV)/.package
+demo: $(DEMO_NEEDS)
 	$(VENV)/bin/dl4smlm demo --out demo-output
 
 test: window lint
@@ -98,6 +102,10 @@ $(VENV)/.torch: | $(VENV)/bin/python
 $(VENV)/.package: pyproject.toml $(VENV)/.torch
 	$(PIP) --editable .
 	@touch $@
+
+$(VENV)/.window: pyproject.toml $(VENV)/.torch
+	$(PIP) --editable ".[all]"
+	@touch $(VENV)/.package $@
 
 $(VENV)/.development: pyproject.toml $(VENV)/.torch
 	$(PIP) --editable . --group dev

@@ -307,7 +307,9 @@ def test_help_answers_without_importing_torch():
 
 @pytest.mark.slow
 def test_the_demo_finds_most_emitters_of_a_movie_it_has_not_seen(run, folder):
-    output = run("demo", "--out=demo", "--minutes=0.25", "--frames=20", "--device=cpu").output
+    output = run(
+        "demo", "--headless", "--out=demo", "--minutes=0.25", "--frames=20", "--device=cpu"
+    ).output
     network, classical = (
         float(line.removeprefix(name).split()[2])
         for name in ("FID-STORM", "Gaussian fits")

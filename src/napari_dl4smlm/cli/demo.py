@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +17,7 @@ from napari_dl4smlm.backend.training.events import TrainingStopped
 from napari_dl4smlm.cli import predict as prediction
 from napari_dl4smlm.cli import train as training
 from napari_dl4smlm.cli.interrupts import INTERRUPTED, stop_on_interrupt
-from napari_dl4smlm.cli.options import report_errors, write_config
+from napari_dl4smlm.cli.options import CommandError, report_errors, write_config
 from napari_dl4smlm.cli.simulate import write_movie
 
 if TYPE_CHECKING:
@@ -21,6 +25,10 @@ if TYPE_CHECKING:
     from napari_dl4smlm.backend.simulation.simulator import SimulatedMovie
 
 TOLERANCE_NM = 100.0
+
+# a module that runs in a process of its own, since this room knows no window
+_WINDOW = "napari_dl4smlm.widgets.demo"
+_QT_BINDINGS = ("PyQt6", "PySide6", "PyQt5", "PySide2")
 
 SAMPLE = SimulationConfig.model_validate(
     {
@@ -35,6 +43,11 @@ SAMPLE = SimulationConfig.model_validate(
 
 
 @click.command()
+@click.option(
+    "--gui/--headless",
+    default=None,
+    help="train in napari, or do all of it without a window  [default: in napari if it can open]",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -58,8 +71,11 @@ SAMPLE = SimulationConfig.model_validate(
     help="frames of the movie to reconstruct",
 )
 @report_errors
-def demo(out: Path, device: str, minutes: float, frames: int) -> None:
+def demo(gui: bool | None, out: Path, device: str, minutes: float, frames: int) -> None:
     """Train on simulated frames and reconstruct a movie.
+
+    With a display, napari opens with a sample movie and a network that learns from it. The rest
+    is about the demo without a window, and so are the other options.
 
     A movie of blinking emitters on filaments is simulated. A FID-STORM network learns from frames
     that are simulated while it trains, a little more than a minute long without a GPU, and
@@ -68,6 +84,37 @@ def demo(out: Path, device: str, minutes: float, frames: int) -> None:
     same simulator, so that the network meets what it was trained for: on a movie unlike its
     training data, expect less.
     """
+    obstacle = _obstacle_to_window()
+    if gui and obstacle is not None:
+        raise CommandError(f"{obstacle} Without a window: dl4smlm demo --headless.")
+    if obstacle is None and gui is not False:
+        _open_window()
+    else:
+        _run_headless(out, device, minutes, frames)
+
+
+def _obstacle_to_window() -> str | None:
+    """Return why napari cannot open here, as far as can be told without opening it."""
+    if sys.platform == "linux" and not any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    ):
+        return "There is no display: neither DISPLAY nor WAYLAND_DISPLAY is set."
+    if not any(map(find_spec, _QT_BINDINGS)):
+        return 'No Qt binding is installed: pip install "napari-dl4smlm[all]".'
+    return None
+
+
+def _open_window() -> None:
+    click.echo("Opening napari. Without a window: dl4smlm demo --headless.")
+    code = subprocess.run([sys.executable, "-m", _WINDOW], check=False).returncode
+    if code:
+        raise CommandError(
+            f"napari ended with exit code {code}; what it wrote stands above. Without a window: "
+            "dl4smlm demo --headless."
+        )
+
+
+def _run_headless(out: Path, device: str, minutes: float, frames: int) -> None:
     from napari_dl4smlm.backend.simulation.simulator import SimulatedMovie
 
     config = MovieConfig(frames=frames, seed=1, simulation=SAMPLE)

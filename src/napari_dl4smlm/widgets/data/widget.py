@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import (
     QButtonGroup,
     QFrame,
@@ -59,7 +59,14 @@ class DataWidget(QWidget):
     ----------
     napari_viewer
         Its layers are offered; its `Session` gets the data.
+
+    Attributes
+    ----------
+    checked
+        Emitted when all is known about the chosen data, right or wrong.
     """
+
+    checked = Signal()
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__()
@@ -246,6 +253,7 @@ class DataWidget(QWidget):
         is_elsewhere = fault is not None and fault.field and not has_row
         self._elsewhere.show_fault(fault.message if fault is not None and is_elsewhere else "")
         self._show_state("" if fault is None else fault.message)
+        self.checked.emit()
 
     def _on_failure(self, message: str, details: str) -> None:
         self._source = None
