@@ -44,6 +44,12 @@ def filaments() -> list[tuple[Any, ...]]:
     return [layer.as_layer_data_tuple(), positions]
 
 
+def unseen() -> list[tuple[Any, ...]]:
+    """Film other filaments, for a network that learned from the first: a movie alone."""
+    movie = SimulatedMovie(_MOVIE.model_copy(update={"frames": 500, "seed": 3}))
+    return [_movie_layer(movie, name="other filaments").as_layer_data_tuple()]
+
+
 def pairs() -> list[tuple[Any, ...]]:
     """Film blinking filaments: the frames, and for each the density map of its emitters."""
     movie = SimulatedMovie(_MOVIE)

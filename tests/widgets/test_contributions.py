@@ -23,7 +23,7 @@ from napari_dl4smlm.backend import (
     write_thunderstorm,
 )
 from napari_dl4smlm.reader import get_reader, read_tables
-from napari_dl4smlm.sample_data import filaments, pairs
+from napari_dl4smlm.sample_data import filaments, pairs, unseen
 from napari_dl4smlm.widgets.layers import layers
 from napari_dl4smlm.writer import write_points
 
@@ -165,13 +165,13 @@ def test_points_in_pixels_are_not_saved_as_if_they_were_in_nm(tmp_path):
     assert not (tmp_path / "a.csv").exists()
 
 
-@pytest.mark.parametrize("key", ["filaments", "pairs"])
-def test_a_sample_opens_in_less_than_2_s(plugin, key):
+@pytest.mark.parametrize(("key", "n_layers"), [("filaments", 2), ("unseen", 1), ("pairs", 2)])
+def test_a_sample_opens_in_less_than_2_s(plugin, key, n_layers):
     viewer = ViewerModel()
     start = perf_counter()
     opened = viewer.open_sample(MANIFEST.name, key)
     assert perf_counter() - start < 2
-    assert len(opened) == len(viewer.layers) == 2
+    assert len(opened) == len(viewer.layers) == n_layers
     assert [str(unit) for unit in viewer.layers.units] == ["pixel", "nanometer", "nanometer"]
 
 
@@ -205,6 +205,13 @@ def test_the_true_positions_of_the_filaments_are_those_of_their_spots():
     assert similarity[0] > 0.8
     # in the world too, where they were simulated in nm from the corner
     assert_allclose(movie.data_to_world((0, -0.5, -0.5)), points.data_to_world((0, 0, 0)))
+
+
+def test_the_movie_to_predict_shows_other_filaments():
+    known, other = (Layer.create(*data[0]) for data in (filaments(), unseen()))
+    assert other.data.shape == (500, 64, 64)
+    lit = [layer.data.max(axis=0) > layer.data.min(axis=0) + 200 for layer in (known, other)]
+    assert np.corrcoef(*map(np.ravel, lit))[0, 1] < 0.5
 
 
 def test_the_maps_of_the_pairs_lie_on_their_frames_and_count_the_emitters():
