@@ -27,6 +27,26 @@ def test_columns_are_converted_to_64_bits_and_come_in_a_fixed_order():
     assert localizations.id.tolist() == [7, 8]
 
 
+def test_extra_columns_are_taken_along_and_come_last():
+    localizations = table(
+        [3, 1, 2], extra={"z [nm]": [1, 2, 3], "chi2": [4.0, np.nan, 6.0]}, id=[7, 8, 9]
+    )
+    assert list(localizations.columns()) == ["frame", "y_nm", "x_nm", "id", "z [nm]", "chi2"]
+    taken = localizations.sorted_by_frame()
+    assert taken.extra["z [nm]"].tolist() == [2.0, 3.0, 1.0]
+    joined = Localizations.concatenate([taken, taken])
+    assert joined.column("chi2")[-1] == 4.0
+    again = Localizations.from_columns(localizations.columns())
+    assert list(again.extra) == ["z [nm]", "chi2"]
+
+
+def test_a_column_is_found_by_its_name_or_one_like_it_is_suggested():
+    localizations = table([0, 1], photons=[5.0, 6.0])
+    assert localizations.column("photons").tolist() == [5.0, 6.0]
+    with pytest.raises(InputError, match=r"Unknown column 'photon'. Did you mean 'photons'"):
+        localizations.column("photon")
+
+
 def test_float64_columns_are_not_copied():
     y_nm = np.zeros(3)
     assert Localizations(np.arange(3), y_nm, y_nm).y_nm is y_nm
@@ -47,6 +67,9 @@ def test_float64_columns_are_not_copied():
         ({"frame": 0}, r"'frame' has 0 dimensions"),
         ({"photons": ["many", "few"]}, r"'photons' holds <U4 values. Give numbers"),
         ({"frame": [True, False]}, r"'frame' holds bool values"),
+        ({"detections": [1.5, 1.0]}, r"'detections' holds 1\.5 in row 0 .* whole numbers"),
+        ({"extra": {"z [nm]": [1.0]}}, r"'z \[nm\]' has 1 rows, but 'frame' has 2"),
+        ({"extra": {"photons": [1.0, 2.0]}}, r"'photons' is not an extra column"),
     ],
 )
 def test_a_bad_column_is_refused_by_name_row_and_value(columns, message):

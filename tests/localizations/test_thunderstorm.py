@@ -1,5 +1,6 @@
 import csv
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,9 +48,7 @@ def exported(tmp_path):
     return read(tmp_path, EXPORT)
 
 
-def test_an_export_is_read_with_frames_from_0_and_without_the_columns_it_has_no_place_for(
-    exported,
-):
+def test_an_export_is_read_with_frames_from_0_and_unknown_columns_under_their_labels(exported):
     columns = {name: values.tolist() for name, values in exported.columns().items()}
     assert columns == {
         "frame": [0, 6],
@@ -60,7 +59,10 @@ def test_an_export_is_read_with_frames_from_0_and_without_the_columns_it_has_no_
         "background": [50, 51.5],
         "uncertainty_nm": [3.25, 4.5],
         "id": [1, 2],
+        "bkgstd [photon]": [4.47214, 4.47214],
+        "chi2": [120.5, 98.75],
     }
+    assert list(exported.extra) == ["bkgstd [photon]", "chi2"]
 
 
 @pytest.mark.parametrize(
@@ -89,7 +91,28 @@ def test_an_export_is_read_with_frames_from_0_and_without_the_columns_it_has_no_
     ],
 )
 def test_the_same_table_in_another_spelling_reads_the_same(tmp_path, exported, rewrite):
-    assert_same(read(tmp_path, rewrite(EXPORT)), exported, rtol=0)
+    rewritten = read(tmp_path, rewrite(EXPORT))
+    assert_same(replace(rewritten, extra={}), replace(exported, extra={}), rtol=0)
+
+
+def test_a_column_with_text_and_one_under_a_name_of_ours_are_left_out(tmp_path):
+    rows = "frame,x [nm],y [nm],x_nm,comment,z [nm],,z [nm]\n1,2,3,9,fine,4,8,8\n2,3,4,9,7,5,8,8\n"
+    localizations = read(tmp_path, rows)
+    assert localizations.x_nm.tolist() == [2, 3]
+    assert {name: values.tolist() for name, values in localizations.extra.items()} == {
+        "z [nm]": [4, 5]
+    }
+
+
+def test_an_unknown_column_is_written_again_even_if_its_label_is_no_utf_8(tmp_path):
+    content = "frame,x [nm],y [nm],z [\u00b5m],\u00e9cart\n1,2,3,1.5,NaN\n".encode("cp1252")
+    localizations = read(tmp_path, content)
+    path = tmp_path / "again.csv"
+    write_thunderstorm(path, localizations)
+    assert path.read_text().splitlines() == [
+        '"id","frame","x [nm]","y [nm]","z [um]","?cart"',
+        "1,1,2.00000,3.00000,1.5,NaN",
+    ]
 
 
 def test_columns_are_found_in_any_order(tmp_path):
@@ -134,7 +157,8 @@ def test_a_header_without_rows_is_an_empty_table(tmp_path):
     localizations = read(tmp_path, EXPORT.splitlines()[0])
     assert len(localizations) == 0
     assert list(localizations.columns()) == [
-        *("frame", "y_nm", "x_nm", "photons", "sigma_nm", "background", "uncertainty_nm", "id")
+        *("frame", "y_nm", "x_nm", "photons", "sigma_nm", "background", "uncertainty_nm", "id"),
+        *("bkgstd [photon]", "chi2"),
     ]
 
 
@@ -213,7 +237,9 @@ def localization_tables(draw):
         y_nm=draw(reals),
         x_nm=draw(reals),
         id=draw(whole),
+        detections=draw(whole),
         **{name: draw(reals) for name in columns},
+        extra={"z [nm]": draw(reals)},
     )
 
 
@@ -225,8 +251,8 @@ def test_what_is_written_is_read_back_to_a_hundredth_of_a_picometre(tmp_path_fac
     read_back = read_thunderstorm(path)
     assert list(read_back.columns()) == list(written.columns())
     for name, values in written.columns().items():
-        # eight significant digits of a confidence, five decimals of the rest
-        relative = 1e-7 if name == "confidence" else 1e-15
+        # eight or nine significant digits of these, five decimals of the rest
+        relative = 1e-7 if name in ("confidence", "z [nm]") else 1e-15
         np.testing.assert_allclose(
             read_back.columns()[name], values, rtol=relative, atol=0.51e-5, err_msg=name
         )

@@ -10,53 +10,52 @@ from napari_dl4smlm.widgets.session import Session
 
 if TYPE_CHECKING:
     from napari import Viewer
+    from qtpy.QtWidgets import QDockWidget
 
     from napari_dl4smlm.widgets.data.widget import DataWidget
     from napari_dl4smlm.widgets.predict.widget import PredictWidget
     from napari_dl4smlm.widgets.train.widget import TrainWidget
 
-_PLUGIN = "napari-dl4smlm"
+PLUGIN = "napari-dl4smlm"
 
 
-class Demo(NamedTuple):
-    """The window of the demo and what is docked in it."""
+class Docked(NamedTuple):
+    """The widgets of a viewer, in tabs."""
 
-    viewer: Viewer
     data: DataWidget
     train: TrainWidget
     predict: PredictWidget
+    tabs: dict[str, QDockWidget]
 
 
-def open_demo(viewer: Viewer) -> Demo:
+def dock_widgets(viewer: Viewer) -> Docked:
+    """Open the widgets that a whole session needs, the first in front."""
+    tabs, widgets = {}, []
+    for name in ("Data", "Train", "Predict"):
+        tabs[name], widget = viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
+        widgets.append(widget)
+    tabs["Data"].raise_()
+    return Docked(*widgets, tabs)
+
+
+def open_demo(viewer: Viewer) -> Docked:
     """Open the sample movie and the widgets, and begin to train once the data were looked at."""
-    viewer.open_sample(_PLUGIN, "filaments")
-    docks, widgets = zip(
-        *(
-            viewer.window.add_plugin_dock_widget(_PLUGIN, name, tabify=True)
-            for name in ("Data", "Train", "Predict")
-        ),
-        strict=True,
-    )
-    demo = Demo(viewer, *widgets)
-    _train_once(demo)
-    docks[1].raise_()
-    return demo
-
-
-def _train_once(demo: Demo) -> None:
-    """Do what the user would: hand on the data of the sample, and press Train."""
-    session = Session.of(demo.viewer)
+    viewer.open_sample(PLUGIN, "filaments")
+    docked = dock_widgets(viewer)
+    session = Session.of(viewer)
 
     def use() -> None:
-        demo.data.checked.disconnect(use)
-        demo.data.use_for_training()
+        docked.data.checked.disconnect(use)
+        docked.data.use_for_training()
 
     def train() -> None:
         session.data_changed.disconnect(train)
-        demo.train.start()
+        docked.train.start()
+        docked.tabs["Train"].raise_()
 
-    demo.data.checked.connect(use)
+    docked.data.checked.connect(use)
     session.data_changed.connect(train)
+    return docked
 
 
 if __name__ == "__main__":

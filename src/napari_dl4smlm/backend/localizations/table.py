@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,11 +11,11 @@ import numpy as np
 from napari_dl4smlm.backend.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import ArrayLike, NDArray
 
-_WHOLE_NUMBERS = ("frame", "id")
+_WHOLE_NUMBERS = ("frame", "id", "detections")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +44,11 @@ class Localizations:
         How sure the detector is; its scale is the detector's own.
     id
         Number of the row in the file that it came from.
+    detections
+        Number of localizations, in successive frames, that were merged into this one.
+    extra
+        Columns of a file that have no name here, such as ``z [nm]``, by their label in it. They may
+        hold NaN.
 
     Raises
     ------
@@ -61,11 +66,17 @@ class Localizations:
     uncertainty_nm: NDArray[np.float64] | None = None
     confidence: NDArray[np.float64] | None = None
     id: NDArray[np.int64] | None = None
+    detections: NDArray[np.int64] | None = None
+    extra: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, values in self.columns().items():
+        for name, values in self._named().items():
             convert = _as_whole_numbers if name in _WHOLE_NUMBERS else _as_real_numbers
             object.__setattr__(self, name, convert(name, values))
+        for name in self.extra.keys() & set(_column_names()):
+            raise InputError(f"{name!r} is not an extra column. Give it by its own argument.")
+        extra = {name: _as_real_numbers(name, values) for name, values in self.extra.items()}
+        object.__setattr__(self, "extra", extra)
         for name, values in self.columns().items():
             if len(values) != len(self.frame):
                 raise InputError(
@@ -90,12 +101,25 @@ class Localizations:
         InputError
             There is no such column.
         """
-        available = [field.name for field in dataclasses.fields(cls)]
+        available = _column_names()
         wanted = {"frame", "y_nm", "x_nm", *columns}
         for name in wanted.difference(available):
             raise unknown_name("column", name, available)
-        nothing: NDArray[Any] = np.empty(0)
-        return cls(**dict.fromkeys(wanted, nothing))
+        return cls.from_columns({name: np.empty(0) for name in wanted})
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, ArrayLike]) -> Localizations:
+        """Make a table of columns by name, as `columns` returns them; unknown ones are extra.
+
+        Raises
+        ------
+        InputError
+            As for the table itself.
+        """
+        # converted by the table itself, whatever their type
+        named: dict[str, Any] = {name: columns[name] for name in _column_names() if name in columns}
+        extra: dict[str, Any] = {name: columns[name] for name in columns if name not in named}
+        return cls(**named, extra=extra)
 
     @classmethod
     def concatenate(cls, tables: Iterable[Localizations]) -> Localizations:
@@ -111,19 +135,35 @@ class Localizations:
         if not parts:
             return cls.empty()
         shared = [name for name in parts[0] if all(name in part for part in parts)]
-        return cls(**{name: np.concatenate([part[name] for part in parts]) for name in shared})
+        return cls.from_columns(
+            {name: np.concatenate([part[name] for part in parts]) for name in shared}
+        )
 
     def __len__(self) -> int:
         return len(self.frame)
 
     def __getitem__(self, rows: slice | NDArray[np.bool_] | NDArray[np.intp]) -> Localizations:
         """Take the rows of a slice, of a mask with one boolean per row, or of an index array."""
-        return Localizations(**{name: values[rows] for name, values in self.columns().items()})
+        return Localizations.from_columns(
+            {name: values[rows] for name, values in self.columns().items()}
+        )
 
     def columns(self) -> dict[str, NDArray[Any]]:
-        """Return the columns that the table has, by name, always in the order of the signature."""
-        named = ((field.name, getattr(self, field.name)) for field in dataclasses.fields(self))
-        return {name: values for name, values in named if values is not None}
+        """Return the columns that there are, by name: in the order of the signature, then extra."""
+        return {**self._named(), **self.extra}
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Return one column.
+
+        Raises
+        ------
+        InputError
+            The table has no such column; the message suggests one with a similar name.
+        """
+        columns = self.columns()
+        if name not in columns:
+            raise unknown_name("column", name, columns)
+        return columns[name]
 
     def positions_nm(self) -> NDArray[np.float64]:
         """Return the positions in nm, shape (N, 2), in the order (y, x)."""
@@ -165,6 +205,14 @@ class Localizations:
                 f"row {row}: frame {self.frame[row]}, y {self.y_nm[row]:g} nm, "
                 f"x {self.x_nm[row]:g} nm. Is the pixel size right? Are x and y swapped?"
             )
+
+    def _named(self) -> dict[str, NDArray[Any]]:
+        named = ((name, getattr(self, name)) for name in _column_names())
+        return {name: values for name, values in named if values is not None}
+
+
+def _column_names() -> list[str]:
+    return [column.name for column in dataclasses.fields(Localizations) if column.name != "extra"]
 
 
 def _as_array(name: str, values: ArrayLike) -> NDArray[Any]:

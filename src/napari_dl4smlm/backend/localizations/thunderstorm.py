@@ -9,7 +9,7 @@ doi:10.1093/bioinformatics/btu202.
 from __future__ import annotations
 
 import io
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -52,6 +52,7 @@ _COLUMN_AND_UNITS: dict[str, tuple[str, tuple[str, ...]]] = {
     "uncertainty": ("uncertainty_nm", _LENGTH_UNITS),
     "uncertainty_xy": ("uncertainty_nm", _LENGTH_UNITS),
     "confidence": ("confidence", ("", "a.u", "a.u.")),
+    "detections": ("detections", ("",)),
 }
 
 # In the order in which ThunderSTORM writes them. A confidence may be far below 1e-5.
@@ -65,7 +66,10 @@ _LABEL_AND_FORMAT = {
     "background": ("offset [photon]", "%.5f"),
     "uncertainty_nm": ("uncertainty [nm]", "%.5f"),
     "confidence": ("confidence", "%.8g"),
+    "detections": ("detections", "%d"),
 }
+# Extra columns keep what 32-bit numbers, which most programs compute with, can tell apart.
+_EXTRA_FORMAT = "%.9g"
 
 
 def read_thunderstorm(
@@ -89,7 +93,7 @@ def read_thunderstorm(
         in nm whatever the file's unit; ``intensity`` becomes ``photons`` and ``offset`` becomes
         ``background``, both in photons. An optional column without a unit is taken to be in nm or
         photons; one in a unit with no such equivalent (``[ADU]``) and an unknown one (``z [nm]``,
-        ``chi2``) are left out.
+        ``chi2``) become extra columns, unless they hold something other than numbers.
 
     Raises
     ------
@@ -164,7 +168,8 @@ class ThunderstormWriter:
         """Write the rows of a table below those already written.
 
         Positions and the other lengths are written in nm with five decimals and frames from 1, in
-        ThunderSTORM's spelling. A table without ids gets them: 1, 2, 3, ... over all tables.
+        ThunderSTORM's spelling. A table without ids gets them: 1, 2, 3, ... over all tables. Extra
+        columns come last.
 
         Raises
         ------
@@ -199,8 +204,7 @@ class ThunderstormWriter:
             self._write_header()
 
     def _write_header(self) -> None:
-        written = ("id", *self._columns)
-        labels = [label for name, (label, _) in _LABEL_AND_FORMAT.items() if name in written]
+        labels = (label for label, _ in _labels_and_formats(("id", *self._columns)).values())
         self._file.write(",".join(f'"{label}"' for label in labels) + "\n")
 
     def _write_rows(self, localizations: Localizations) -> None:
@@ -210,13 +214,20 @@ class ThunderstormWriter:
             **localizations.columns(),
             "frame": localizations.frame + 1,
         }
-        written = {name: cell for name, (_, cell) in _LABEL_AND_FORMAT.items() if name in columns}
-        row = ",".join(written.values()) + "\n"
+        written = _labels_and_formats(columns)
+        row = ",".join(cell for _, cell in written.values()) + "\n"
         rows = zip(*(columns[name].tolist() for name in written), strict=True)
         # Java, and so ThunderSTORM, reads no other spelling
         text = "".join(map(row.__mod__, rows)).replace("nan", "NaN").replace("inf", "Infinity")
         self._file.write(text)
         self._rows_written += len(localizations)
+
+
+def _labels_and_formats(columns: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Return label and format of each column, in the order in which they are written."""
+    present = list(columns)
+    named = {name: spelling for name, spelling in _LABEL_AND_FORMAT.items() if name in present}
+    return named | {name: (name, _EXTRA_FORMAT) for name in present if name not in named}
 
 
 @dataclass(frozen=True)
@@ -227,6 +238,7 @@ class _Header:
     cells_per_row: int
     cell_index: dict[str, int]
     to_our_unit: dict[str, float]
+    extra_index: dict[str, int]
 
 
 def _numbered_lines(text: Iterable[str]) -> Iterator[tuple[int, str]]:
@@ -243,7 +255,8 @@ def _read_table(
     if not header_line:
         raise InputError(f"{path} is empty. A table starts with a line of column names.")
     header = _parse_header(path, header_line, pixel_size_nm)
-    blocks = [Localizations.empty(header.cell_index)]
+    names = header.cell_index | header.extra_index
+    blocks = [Localizations.from_columns({name: np.empty(0) for name in names})]
     while block := list(islice(lines, _ROWS_AT_A_TIME)):
         blocks.append(_parse_block(path, block, header))
     return Localizations.concatenate(blocks)
@@ -256,11 +269,15 @@ def _parse_header(path: Path, line: str, pixel_size_nm: float | None) -> _Header
     labels = [cell.strip(" \"'`\n") for cell in line.split(delimiter)]
     cell_index: dict[str, int] = {}
     to_our_unit: dict[str, float] = {}
+    extra_index: dict[str, int] = {}
     for index, label in enumerate(labels):
         name, _, unit = label.translate(_MICRO).lower().partition("[")
         column, units = _COLUMN_AND_UNITS.get(name.strip(), ("", ()))
         unit = unit.strip(" ]")
         if unit not in units:
+            # a name of ours must not take the place of the column that it stands for
+            if label and label not in _LABEL_AND_FORMAT:
+                extra_index.setdefault(_writable(label), index)
             continue
         if column in cell_index:
             raise InputError(
@@ -278,26 +295,46 @@ def _parse_header(path: Path, line: str, pixel_size_nm: float | None) -> _Header
             f"{path} is not a ThunderSTORM table: its columns are {_listed(labels)}. Needed are "
             "'frame', 'x [nm]' and 'y [nm]', where the unit may also be [um] or [px]."
         )
-    return _Header(delimiter, len(labels), cell_index, to_our_unit)
+    return _Header(delimiter, len(labels), cell_index, to_our_unit, extra_index)
+
+
+def _writable(label: str) -> str:
+    """Replace what is no UTF-8, since the label is going to be written again."""
+    return label.translate(_MICRO).encode(errors="replace").decode()
 
 
 def _parse_block(path: Path, block: list[tuple[int, str]], header: _Header) -> Localizations:
+    lines = [line for _, line in block]
     try:
-        cells = _parse([line for _, line in block], header, list(header.cell_index.values()))
+        columns = _parse_columns(lines, header)
     except ValueError:
         for number, line in block:
             _refuse_unreadable(f"{path}, line {number}", line, header)
         raise
-    columns: dict[str, NDArray[Any]] = {
-        name: cells[:, k] * header.to_our_unit[name] for k, name in enumerate(header.cell_index)
-    }
     for name, faulty, rule in _faults(columns):
         if faulty.any():
             row = int(np.argmax(faulty))
             number, _ = block[row]
             raise InputError(f"{path}, line {number}: {name} is {columns[name][row]:g}. {rule}")
     columns["frame"] -= 1
-    return Localizations(**columns)
+    return Localizations.from_columns(columns)
+
+
+def _parse_columns(lines: list[str], header: _Header) -> dict[str, NDArray[Any]]:
+    """Return all columns that hold numbers, or raise a ValueError if a named one does not."""
+    cell_index = header.cell_index | header.extra_index
+    try:
+        cells = _parse(lines, header, list(cell_index.values()))
+    except ValueError:
+        # text in an extra column is no reason to refuse the table
+        cells = _parse(lines, header, list(header.cell_index.values()))
+        columns = dict(zip(header.cell_index, cells.T, strict=True))
+        for name, index in header.extra_index.items():
+            with suppress(ValueError):
+                columns[name] = _parse(lines, header, [index])[:, 0]
+    else:
+        columns = dict(zip(cell_index, cells.T, strict=True))
+    return {name: values * header.to_our_unit.get(name, 1.0) for name, values in columns.items()}
 
 
 def _parse(lines: list[str], header: _Header, cell_indices: list[int]) -> NDArray[np.float64]:
@@ -333,7 +370,7 @@ def _faults(
     """Yield each column with a rule, the rows that break it, and the rule in words."""
     for name in ("x_nm", "y_nm"):
         yield name, ~np.isfinite(columns[name]), "Remove the row: it has no position."
-    for name in ("frame", "id"):
+    for name in ("frame", "id", "detections"):
         if name in columns:
             whole = np.isfinite(columns[name]) & (columns[name] == np.floor(columns[name]))
             yield name, ~whole, "It must be a whole number."

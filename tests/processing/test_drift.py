@@ -1,0 +1,233 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.backend.localizations.table import Localizations
+from napari_dl4smlm.backend.processing.cross_correlation import CrossCorrelation
+from napari_dl4smlm.backend.processing.drift_curve import DriftCurve
+from napari_dl4smlm.backend.processing.fiducials import Fiducials
+from napari_dl4smlm.backend.processing.intersections import Intersections
+from napari_dl4smlm.backend.processing.saved_drift import SavedDrift
+
+FRAMES = 4000
+BEADS_NM = ((2000.0, 3000.0), (9000.0, 4000.0), (6000.0, 11000.0))
+
+
+def with_beads(localizations, drift_nm):
+    """Add three beads that are localized to 5 nm in nearly every frame; one is lost half-way."""
+    generator = np.random.default_rng(1)
+    tables = [localizations]
+    for number, bead in enumerate(BEADS_NM):
+        frame = np.flatnonzero(generator.random(FRAMES) < 0.9)
+        frame = frame[frame < FRAMES // 2] if number == 0 else frame
+        position = bead + drift_nm[frame] + generator.normal(0, 5, (len(frame), 2))
+        tables.append(Localizations(frame, position[:, 0], position[:, 1]))
+    return Localizations.concatenate(tables)
+
+
+def with_background(localizations, drift_nm):
+    """Add a quarter of false localizations, anywhere."""
+    generator = np.random.default_rng(2)
+    n = len(localizations) // 4
+    false = Localizations(generator.integers(0, FRAMES, n), *generator.uniform(0, 12800, (2, n)))
+    return Localizations.concatenate([localizations, false])
+
+
+def rms_nm(curve, drift_nm):
+    """Deviation from the true drift along y and x, but for a shift of the whole."""
+    return (np.column_stack([curve.y_nm, curve.x_nm]) - drift_nm).std(axis=0)
+
+
+@pytest.fixture(scope="module")
+def still(drifting, drift_nm):
+    """The same localizations, had nothing drifted."""
+    position = drifting.positions_nm() - drift_nm[drifting.frame]
+    return Localizations(drifting.frame, position[:, 0], position[:, 1])
+
+
+@pytest.mark.parametrize(
+    ("method", "change"),
+    [
+        pytest.param(CrossCorrelation(), with_background, id="rcc"),
+        pytest.param(Intersections(), with_background, id="aim"),
+        pytest.param(Fiducials(positions_nm=BEADS_NM), with_beads, id="fiducials"),
+    ],
+)
+def test_drift_is_found_to_3_nm_and_taken_off(drifting, drift_nm, method, change):
+    localizations = change(drifting, drift_nm)
+    curve = method.estimate(localizations)
+    assert curve.frames == range(FRAMES)
+    assert (rms_nm(curve, drift_nm) < 3).all()
+    corrected = curve.correct(localizations)
+    left_nm = corrected.positions_nm() - (
+        localizations.positions_nm() - drift_nm[localizations.frame]
+    )
+    assert (left_nm.std(axis=0) < 3).all()
+    assert corrected.frame is localizations.frame
+
+
+@pytest.mark.parametrize("method", [CrossCorrelation(), Intersections()], ids=["rcc", "aim"])
+def test_where_nothing_drifts_none_is_found(still, method):
+    curve = method.estimate(still)
+    assert (np.std([curve.y_nm, curve.x_nm], axis=1) < 3).all()
+
+
+def test_frames_without_localizations_are_bridged(drifting, drift_nm):
+    dark = (drifting.frame > 1500) & (drifting.frame < 1900)
+    for method in (CrossCorrelation(), Intersections()):
+        curve = method.estimate(drifting[~dark])
+        assert curve.frames == range(FRAMES)
+        assert (rms_nm(curve, drift_nm) < 5).all()
+
+
+def test_a_pair_of_segments_that_contradicts_the_others_is_left_out(
+    drifting, drift_nm, monkeypatch
+):
+    shift_px = CrossCorrelation._shift_px
+    calls = []
+
+    def sometimes_wrong(self, *images):
+        calls.append(images)
+        return shift_px(self, *images) + (30 if len(calls) in (5, 50) else 0)
+
+    monkeypatch.setattr(CrossCorrelation, "_shift_px", sometimes_wrong)
+    curve = CrossCorrelation().estimate(drifting)
+    assert len(calls) == 20 * 19 / 2
+    assert (rms_nm(curve, drift_nm) < 3).all()
+
+
+@pytest.mark.parametrize("step_nm", [5, 12, 30, 700])
+def test_a_step_of_any_size_is_found_by_cross_correlation(still, step_nm):
+    moved = replace(still, y_nm=still.y_nm + np.where(still.frame < FRAMES // 2, 0, step_nm))
+    curve = CrossCorrelation(segment_frames=FRAMES // 2).estimate(moved)
+    # from the middle of the first segment to that of the last one
+    middle = FRAMES // 4
+    assert curve.y_nm[-middle] - curve.y_nm[middle] == pytest.approx(step_nm, abs=2)
+    assert curve.x_nm[-middle] - curve.x_nm[middle] == pytest.approx(0, abs=2)
+
+
+def test_intersections_follow_molecules_that_are_hardly_seen_again(drift_nm):
+    # a segment of 200 has two of them in common with another one
+    generator = np.random.default_rng(0)
+    n = 20_000
+    frame = generator.integers(0, FRAMES, n)
+    site = generator.uniform(0, 12800, (n, 2))[generator.integers(n, size=n)]
+    position = site + drift_nm[frame] + generator.normal(0, 12, site.shape)
+    curve = Intersections().estimate(Localizations(frame, position[:, 0], position[:, 1]))
+    assert (rms_nm(curve, drift_nm) < 5).all()
+
+
+def test_images_that_would_fill_the_memory_are_refused():
+    localizations = Localizations([0, 1000], [0, 1e6], [0, 10])
+    with pytest.raises(InputError, match=r"Images of 4\d+ x .* px are too large .* 'aim'"):
+        CrossCorrelation().estimate(localizations)
+
+
+def test_beads_at_rest_have_no_drift_even_if_they_come_and_go():
+    # the mean of all positions jumps each time
+    frame = np.arange(200)
+    first = Localizations(frame[:120], np.full(120, 1000.0), np.full(120, 5000.0))
+    second = Localizations(frame[60:], np.full(140, 9000.0), np.full(140, 2000.0))
+    curve = Fiducials(positions_nm=((1000, 5000), (9000, 2000))).estimate(
+        Localizations.concatenate([first, second])
+    )
+    np.testing.assert_allclose([curve.y_nm, curve.x_nm], 0, atol=1e-6)
+
+
+def test_what_is_seen_while_the_bead_is_dark_is_not_taken_for_it():
+    frame = np.arange(1000)
+    lit = frame[(frame < 400) | (frame >= 600)]
+    bead = Localizations(lit, 1000 + 0.1 * lit, np.full(len(lit), 1000.0))
+    others = Localizations(np.arange(300, 700, 7), np.full(58, 1200.0), np.full(58, 900.0))
+    curve = Fiducials(positions_nm=((1000, 1000),)).estimate(
+        Localizations.concatenate([bead, others])
+    )
+    np.testing.assert_allclose(curve.y_nm, 0.1 * frame, atol=1e-6)
+    np.testing.assert_allclose(curve.x_nm, 0, atol=1e-6)
+
+
+def test_the_drift_of_a_bead_without_noise_is_exact_in_the_mean_of_each_segment():
+    frame = np.arange(1000)
+    curve = Fiducials(positions_nm=((1000, 1000),), segment_frames=10).estimate(
+        Localizations(frame, 1000 + 0.1 * frame, 1000 - 0.2 * frame)
+    )
+    np.testing.assert_allclose(curve.y_nm, 0.1 * frame, atol=1e-9)
+    np.testing.assert_allclose(curve.x_nm, -0.2 * frame, atol=1e-9)
+
+
+def test_fiducials_that_are_not_there_or_not_apart_are_refused(drifting):
+    with pytest.raises(InputError, match=r"no localization within 500 nm .* y -9000, x 5 nm"):
+        Fiducials(positions_nm=((-9000, 5),)).estimate(drifting)
+    with pytest.raises(InputError, match="Two fiducials are less than 2 x 500 nm apart"):
+        Fiducials(positions_nm=((0, 0), (0, 900))).estimate(drifting)
+    with pytest.raises(ValidationError, match="at least 1 item"):
+        Fiducials(positions_nm=())
+
+
+@pytest.mark.parametrize(
+    "method",
+    [CrossCorrelation(), Intersections(), Fiducials(positions_nm=((100, 100),))],
+    ids=lambda method: method.kind,
+)
+@pytest.mark.parametrize("frame", [[7], [7, 7, 7], [7, 8], [0, 100_000]])
+def test_too_few_localizations_for_any_drift_have_none(method, frame):
+    curve = method.estimate(
+        Localizations(frame, np.full(len(frame), 100.0), np.full(len(frame), 99))
+    )
+    assert curve.frames == range(frame[0], frame[-1] + 1)
+    np.testing.assert_allclose([curve.y_nm, curve.x_nm], 0, atol=1e-6)
+
+
+def test_a_curve_goes_through_what_was_measured_and_straight_on_beyond():
+    frame = np.array([10.0, 20.0, 30.0, 40.0])
+    shift = np.column_stack([frame**2, -frame]) / 10
+    curve = DriftCurve.through(frame, shift, frames=range(5, 46))
+    assert curve.y_nm[0] == curve.x_nm[0] == 0
+    at_knots = curve.y_nm[[5, 15, 25, 35]]
+    np.testing.assert_allclose(at_knots - at_knots[0], shift[:, 0] - shift[0, 0])
+    np.testing.assert_allclose(curve.x_nm, -(np.arange(5, 46) - 5) / 10)
+    for end in (curve.y_nm[:5], curve.y_nm[-5:]):
+        np.testing.assert_allclose(np.diff(end, 2), 0, atol=1e-9)
+
+
+def test_a_saved_curve_is_read_back_and_corrects_other_tables(tmp_path):
+    curve = DriftCurve(3, np.array([0.0, 1.5, 3.0]), np.array([0.0, -2.0, -4.0]))
+    curve.save(tmp_path / "drift.csv")
+    loaded = SavedDrift(path=tmp_path / "drift.csv").estimate(Localizations.empty())
+    assert loaded.frames == range(3, 6)
+    corrected = loaded.correct(
+        Localizations([0, 4, 9], [10.0, 10.0, 10.0], [0.0, 0.0, 0.0], photons=[1, 2, 3])
+    )
+    # beyond its ends the curve stays as it is there
+    assert corrected.y_nm.tolist() == [10.0, 8.5, 7.0]
+    assert corrected.x_nm.tolist() == [0.0, 2.0, 4.0]
+    assert corrected.photons.tolist() == [1, 2, 3]
+    header, first, *_ = (tmp_path / "drift.csv").read_text().splitlines()
+    assert header == '"id","frame","x [nm]","y [nm]"'
+    assert first == "1,4,0.00000,0.00000"
+
+
+def test_a_table_with_gaps_is_no_curve(tmp_path):
+    path = tmp_path / "drift.csv"
+    path.write_text("frame,x [nm],y [nm]\n1,0,0\n3,0,0\n")
+    with pytest.raises(InputError, match=r"drift\.csv is not a drift curve: it needs one row for"):
+        DriftCurve.load(path)
+    path.write_text("frame,x [nm],y [nm]\n")
+    with pytest.raises(InputError, match="not a drift curve"):
+        DriftCurve.load(path)
+
+
+def test_two_corrections_one_after_the_other_add_up():
+    first = DriftCurve(0, np.array([0.0, 1.0, 2.0]), np.zeros(3))
+    second = DriftCurve(1, np.array([0.0, 10.0, 20.0]), np.ones(3))
+    total = first + second
+    assert total.frames == range(4)
+    assert total.y_nm.tolist() == [0, 1, 12, 22]
+    localizations = Localizations(np.arange(6), np.zeros(6), np.zeros(6))
+    one_by_one = second.correct(first.correct(localizations))
+    np.testing.assert_array_equal(
+        total.correct(localizations).positions_nm(), one_by_one.positions_nm()
+    )
