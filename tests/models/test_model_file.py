@@ -23,6 +23,7 @@ from napari_dl4smlm.backend.acquisition.normalization import Normalization
 from napari_dl4smlm.backend.errors import DeviceError, InputError, ModelFileError
 from napari_dl4smlm.backend.models.model_file import (
     ModelCard,
+    TeacherRecord,
     load_model,
     load_training_state,
     read_card,
@@ -111,6 +112,19 @@ def test_a_network_in_channels_last_order_is_saved_like_any_other(path, network)
     save_model(path, network, card_of(network))
     loaded = load_model(path).network.state_dict()
     assert all(torch.equal(loaded[name], tensor) for name, tensor in before.items())
+
+
+def test_the_card_says_which_model_a_network_learned_from(path, network):
+    teacher = TeacherRecord(file="t.safetensors", architecture="u_storm", weights_sha256="ab" * 32)
+    save_model(path, network, card_of(network, teacher=teacher))
+    assert read_card(path).teacher == teacher
+    save_model(path, network, card_of(network))
+    assert read_card(path).teacher is None
+
+
+def test_a_card_from_before_there_were_teachers_is_read(saved):
+    card = read_card(saved).model_dump(mode="json", exclude={"teacher"})
+    assert ModelCard.model_validate(card) == read_card(saved)
 
 
 def test_loading_does_not_change_the_random_numbers_to_come(saved):

@@ -42,7 +42,7 @@ def test_a_wrong_name_is_answered_with_the_closest(wrong, meant):
     [
         ("fid_storm", "it has blocks, channels, activation"),
         ("srcnn", "it has kernels"),
-        ("deep_storm", "it has none"),
+        ("deep_storm", "it has channels"),
     ],
 )
 def test_an_unknown_option_is_answered_with_those_that_exist(name, answer):
@@ -65,6 +65,8 @@ def test_another_upsampling_factor_is_refused(name, factor):
         ("u_storm", "channels"),
         ("u_storm", "depth"),
         ("drl_storm", "channels"),
+        ("deep_storm", "channels"),
+        ("skip_storm", "channels"),
     ],
 )
 @pytest.mark.parametrize("value", [0, -3, 2.5, "10", True])
@@ -77,8 +79,8 @@ def test_a_count_below_1_or_that_is_no_whole_number_is_refused(name, option, val
     ("name", "options"),
     [
         ("srcnn", {"kernels": "9-5-5"}),
-        ("deep_storm", {}),
-        ("skip_storm", {}),
+        ("deep_storm", {"channels": 2}),
+        ("skip_storm", {"channels": 3}),
         ("u_storm", {"channels": 3, "depth": 2}),
         ("drl_storm", {"channels": 2, "psf_sigma_px": 1.3}),
         ("fid_storm", {"blocks": 2, "channels": 6, "activation": "relu"}),

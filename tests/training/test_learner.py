@@ -3,20 +3,18 @@ import torch
 
 from napari_dl4smlm.backend.losses.registry import create_loss
 from napari_dl4smlm.backend.models.registry import create_model
-from napari_dl4smlm.backend.training.learner import DENSITY_AMPLITUDE, Learner, NotANumberError
+from napari_dl4smlm.backend.training.arithmetic import DENSITY_AMPLITUDE, Arithmetic
+from napari_dl4smlm.backend.training.learner import Learner, NotANumberError
+from napari_dl4smlm.backend.training.objective import TruthObjective
 
 
 def make_learner(model="fid_storm", learning_rate=1e-2, **options):
     torch.manual_seed(0)
     options = {"blocks": 1, "channels": 4} if model == "fid_storm" else options
     network = create_model(model, upsampling_factor=2, **options)
-    return network, Learner(
-        network,
-        create_loss("l1l2"),
-        device=torch.device("cpu"),
-        learning_rate=learning_rate,
-        bfloat16=False,
-    )
+    arithmetic = Arithmetic(torch.device("cpu"))
+    objective = TruthObjective(create_loss("l1l2"), arithmetic)
+    return network, Learner(network, objective, arithmetic=arithmetic, learning_rate=learning_rate)
 
 
 @pytest.fixture
@@ -28,8 +26,7 @@ def batch():
 
 
 def validation_loss(learner, batch):
-    frames, targets = batch
-    return learner.loss(learner.predict(frames), targets)
+    return float(learner.evaluate(*batch).loss)
 
 
 def test_the_average_is_that_of_all_weights_so_far_with_falling_influence(batch):

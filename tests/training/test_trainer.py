@@ -83,6 +83,7 @@ def test_the_preview_shows_a_validation_frame_with_its_truth(tiny_data, tiny_con
     expected = tiny_data.truth.render(Patch(6, 0, 0, 16, 16), 1.0)
     np.testing.assert_array_equal(preview.truth, expected)
     assert preview.prediction.min() >= 0
+    assert preview.corner_px == (0, 0)
 
 
 def test_the_same_seed_trains_the_same_model_and_seed_0_is_a_seed(tiny_data, tiny_config, tmp_path):

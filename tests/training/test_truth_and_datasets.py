@@ -12,8 +12,9 @@ from napari_dl4smlm.backend.localizations.thunderstorm import write_thunderstorm
 from napari_dl4smlm.backend.training.config import DataConfig
 from napari_dl4smlm.backend.training.data import open_training_data
 from napari_dl4smlm.backend.training.datasets import PatchGrid
-from napari_dl4smlm.backend.training.filmed import FilmedData, position_truth, split_frames
-from napari_dl4smlm.backend.training.truth import Patch
+from napari_dl4smlm.backend.training.division import split_frames
+from napari_dl4smlm.backend.training.filmed import FilmedData
+from napari_dl4smlm.backend.training.truth import Patch, position_truth
 
 IDENTITY = Normalization(offset=0, scale=1, background=0, brightest=1)
 PIXEL_NM = 100.0
@@ -168,7 +169,7 @@ def test_validation_frames_that_are_named_do_not_train():
 
 
 def test_a_movie_of_one_frame_cannot_be_split():
-    with pytest.raises(InputError, match=r"Of 1 frame\(s\), 1 validate\(s\) and none is left"):
+    with pytest.raises(InputError, match="1 frame can be used, and validation takes 1"):
         split_frames(range(1), validation_fraction=0.2, seed=0)
 
 
@@ -215,6 +216,12 @@ def test_a_table_longer_than_the_movie_is_refused(movie_files):
     )
     with pytest.raises(InputError, match=r"reach up to frame 5.*movie.tif has 3 frames"):
         open_movie(movie_files)
+
+
+def test_an_empty_table_in_memory_is_refused_in_one_sentence():
+    frames = open_frames(np.ones((3, 16, 16)), pixel_size_nm=PIXEL_NM)
+    with pytest.raises(InputError, match=r"^The table holds no localization; there is nothing to"):
+        position_truth(frames, Localizations.empty(), upsampling_factor=4)
 
 
 def test_an_empty_table_has_nothing_to_teach(movie_files):

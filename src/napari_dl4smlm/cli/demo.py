@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from napari_dl4smlm.backend.config_file import write_config
 from napari_dl4smlm.backend.simulation.config import MovieConfig, SimulationConfig
 from napari_dl4smlm.backend.training.events import TrainingStopped
 from napari_dl4smlm.cli import predict as prediction
 from napari_dl4smlm.cli import train as training
 from napari_dl4smlm.cli.interrupts import INTERRUPTED, stop_on_interrupt
-from napari_dl4smlm.cli.options import CommandError, report_errors, write_config
+from napari_dl4smlm.cli.options import CommandError, report_errors
 from napari_dl4smlm.cli.simulate import write_movie
 
 if TYPE_CHECKING:

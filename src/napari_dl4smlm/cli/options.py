@@ -5,21 +5,18 @@ from __future__ import annotations
 import types
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 import click
-import yaml
-from pydantic import BaseModel, ValidationError
 
-from napari_dl4smlm.backend.atomic_file import atomic_file, set_aside
 from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.backend.option_pairs import parse_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from pydantic import BaseModel
     from pydantic.fields import FieldInfo
-
-Config = TypeVar("Config", bound=BaseModel)
 
 _OPTION_NAMES = {
     "lambda_": "--lambda",
@@ -50,20 +47,23 @@ def report_errors(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def config_options(
-    *models: type[BaseModel], skip: Iterable[str] = ()
+    *models: type[BaseModel], skip: Iterable[str] = (), flags: Mapping[str, str] | None = None
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command one option for each field of some config models.
 
     The options have no default of their own: what the user does not give is absent, so that it
-    cannot override a config file; the help shows the model's default.
+    cannot override a config file; the help shows the model's default. A field's option is called
+    as the field is, unless ``flags`` has another name for it.
     """
     skipped = set(skip)
+    named = _OPTION_NAMES | dict(flags or {})
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         for model in reversed(models):
             for name, field in reversed(model.model_fields.items()):
                 if name not in skipped:
-                    command = _option(name, field)(command)
+                    flag = named.get(name, "--" + name.replace("_", "-"))
+                    command = _option(name, flag, field)(command)
         return command
 
     return decorate
@@ -81,11 +81,13 @@ def config_file_options(command: Callable[..., None]) -> Callable[..., None]:
     return read(save(command))
 
 
-def _option(name: str, field: FieldInfo) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    flag = _OPTION_NAMES.get(name, "--" + name.replace("_", "-"))
+def _option(
+    name: str, flag: str, field: FieldInfo
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     kind = _bare_type(field.annotation)
     help_text = field.description or ""
-    if field.default not in (None, False) and field.default_factory is None:
+    has_default = not field.is_required() and field.default_factory is None
+    if has_default and field.default not in (None, False):
         help_text += f"  [default: {field.default}]"
     if kind is bool:
         return click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=help_text)
@@ -122,15 +124,10 @@ def _parse_pairs(
     del context
     if text is None:
         return None
-    values = {}
-    for pair in text.split(","):
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise click.BadParameter(
-                f"{pair!r} is not of the form key=value, such as blocks=5.", param=parameter
-            )
-        values[key.strip()] = yaml.safe_load(value)
-    return values
+    try:
+        return parse_options(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}, such as blocks=5.", param=parameter) from error
 
 
 def given(values: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
@@ -140,46 +137,3 @@ def given(values: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
         for name, value in values.items()
         if name in model.model_fields and value is not None
     }
-
-
-def build(model: type[Config], values: Mapping[str, Any]) -> Config:
-    """Make a config, or raise one InputError that names each faulty value."""
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        raise InputError(
-            "; ".join(
-                f"{'.'.join(str(part) for part in fault['loc']) or model.__name__}: "
-                f"{fault['msg'].removeprefix('Value error, ')}"
-                + ("" if fault["type"] == "value_error" else f" (got {fault['input']!r})")
-                for fault in error.errors()
-            )
-        ) from error
-
-
-def read_config(path: Path | None) -> dict[str, Any]:
-    """Read a YAML config; nothing where there is no path.
-
-    Raises
-    ------
-    InputError
-        The file is missing or is not YAML with named values.
-    """
-    if path is None:
-        return {}
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"The config {path} cannot be read: {error}".replace("\n", " ")) from error
-    if not isinstance(values, dict):
-        raise InputError(f"The config {path} does not hold named values such as 'epochs: 20'.")
-    return values
-
-
-def write_config(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a YAML config that :func:`read_config` reads back; an older file is kept aside."""
-    set_aside(path)
-    with atomic_file(path) as temporary:
-        temporary.write_text(
-            yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True), encoding="utf-8"
-        )

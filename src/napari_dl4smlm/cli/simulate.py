@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from tqdm import tqdm
 
+from napari_dl4smlm.backend.config_file import build, read_config, write_config
 from napari_dl4smlm.backend.simulation.config import MovieConfig
 from napari_dl4smlm.backend.simulation.structures import STRUCTURES
-from napari_dl4smlm.cli.options import build, read_config, report_errors, write_config
+from napari_dl4smlm.cli.options import report_errors
 
 if TYPE_CHECKING:
     from napari_dl4smlm.backend.simulation.simulator import SimulatedMovie

@@ -15,6 +15,7 @@ import click
 from tqdm import tqdm
 
 from napari_dl4smlm.backend.atomic_file import atomic_file, check_folder, set_aside
+from napari_dl4smlm.backend.config_file import build, read_config
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.evaluation.events import (
     SampleScored,
@@ -26,7 +27,7 @@ from napari_dl4smlm.backend.evaluation.events import (
 from napari_dl4smlm.backend.prediction.config import PredictionConfig
 from napari_dl4smlm.backend.simulation.config import MovieConfig
 from napari_dl4smlm.cli.interrupts import INTERRUPTED, stop_on_interrupt
-from napari_dl4smlm.cli.options import build, config_options, given, read_config, report_errors
+from napari_dl4smlm.cli.options import config_options, given, report_errors
 from napari_dl4smlm.cli.score_table import as_json, as_table
 
 if TYPE_CHECKING:

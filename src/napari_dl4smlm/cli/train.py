@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from tqdm import tqdm
 
+from napari_dl4smlm.backend.config_file import build, read_config, write_config
 from napari_dl4smlm.backend.training.config import DataConfig, TrainingConfig, TrainingJob
 from napari_dl4smlm.backend.training.events import (
     EpochFinished,
     StepFinished,
+    TeacherTested,
     TrainingEvent,
     TrainingFinished,
     TrainingStarted,
@@ -20,20 +22,47 @@ from napari_dl4smlm.backend.training.events import (
 )
 from napari_dl4smlm.cli.interrupts import INTERRUPTED, stop_on_interrupt
 from napari_dl4smlm.cli.options import (
-    build,
     config_file_options,
     config_options,
     given,
-    read_config,
     report_errors,
-    write_config,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from pydantic import BaseModel
+
+    from napari_dl4smlm.backend.training.config import DistillationConfig
 
 _DEFAULT_SIMULATION = "random emitters"
+
+
+def run_options(default_out: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of every training that no config has."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        resume = click.option(
+            "--resume", is_flag=True, help="go on from the last model beside --out"
+        )
+        out = click.option(
+            "--out",
+            type=click.Path(path_type=Path),
+            help="file for the best model; the last one goes to NAME.last.safetensors beside it"
+            f"  [default: {default_out}]",
+        )
+        simulate = click.option(
+            "--simulate",
+            "simulation",
+            is_flag=False,
+            flag_value=_DEFAULT_SIMULATION,
+            metavar="[FILE]",
+            help="train on patches that are simulated as long as training lasts, of what a "
+            "simulation.yaml says, or of random emitters",
+        )
+        return simulate(out(resume(command)))
+
+    return decorate
 
 
 @click.command(
@@ -41,22 +70,7 @@ _DEFAULT_SIMULATION = "random emitters"
     "--pixel-size-nm 100 --out model.safetensors"
 )
 @config_options(DataConfig, TrainingConfig, skip=["simulation"])
-@click.option(
-    "--simulate",
-    "simulation",
-    is_flag=False,
-    flag_value=_DEFAULT_SIMULATION,
-    metavar="[FILE]",
-    help="train on patches that are simulated as long as training lasts, of what a simulation.yaml "
-    "says, or of random emitters",
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="file for the best model; the last one goes to NAME.last.safetensors beside it"
-    "  [default: model.safetensors]",
-)
-@click.option("--resume", is_flag=True, help="go on from the last model beside --out")
+@run_options("model.safetensors")
 @config_file_options
 @report_errors
 def train(
@@ -73,25 +87,48 @@ def train(
     (--pairs), or neither and --simulate. Ctrl-C ends training after the step under way; the best
     and the last model are then on disk, and --resume goes on from there.
     """
-    job = _job(read_config(config), out, simulation, options)
+    values = job_values(read_config(config), out, simulation, options)
+    job = build(TrainingJob, values)
     if save_config is not None:
         write_config(save_config, job.to_dict())
+    run_job(job, resume=resume)
+
+
+def run_job(
+    job: TrainingJob, *, resume: bool, distillation: DistillationConfig | None = None
+) -> None:
+    """Train, and print how it goes; Ctrl-C ends it in an orderly way."""
     from napari_dl4smlm.backend.training.data import open_training_data
     from napari_dl4smlm.backend.training.trainer import Trainer
 
     with suppress(OSError):  # the trainer says better what is wrong with a folder
         job.out.parent.mkdir(parents=True, exist_ok=True)
     with open_training_data(job.data, seed=job.training.seed) as data:
-        trainer = Trainer(data, job.training, job.out, resume=resume)
+        trainer = Trainer(data, job.training, job.out, distillation=distillation, resume=resume)
         with stop_on_interrupt(trainer.stop):
             last = follow(trainer.events(), title=job.training.model)
     if isinstance(last, TrainingStopped):
         raise click.exceptions.Exit(INTERRUPTED)
 
 
-def _job(
-    saved: dict[str, Any], out: Path | None, simulation: str | None, options: dict[str, Any]
-) -> TrainingJob:
+def job_values(
+    saved: dict[str, Any],
+    out: Path | None,
+    simulation: str | None,
+    options: dict[str, Any],
+    **more: type[BaseModel],
+) -> dict[str, Any]:
+    """Merge a saved job with the options that were given, which win.
+
+    Parameters
+    ----------
+    saved
+        What a config file holds.
+    out, simulation, options
+        What was given: ``--out``, ``--simulate``, and the fields of the configs.
+    **more
+        The configs of sections beside ``data`` and ``training``, by the section's name.
+    """
     data = _section(saved, "data")
     asked_for = given(options, DataConfig)
     if simulation is not None:
@@ -101,11 +138,12 @@ def _job(
         if source[0] in asked_for:
             others = {"movie", "localizations", "pairs", "simulation"} - set(source)
             data = {name: value for name, value in data.items() if name not in others}
-    values = saved | {
-        "data": data | asked_for,
-        "training": _section(saved, "training") | given(options, TrainingConfig),
+    models: dict[str, type[BaseModel]] = {"training": TrainingConfig, **more}
+    sections = {
+        name: _section(saved, name) | given(options, model) for name, model in models.items()
     }
-    return build(TrainingJob, values if out is None else values | {"out": out})
+    values = saved | {"data": data | asked_for, **sections}
+    return values if out is None else values | {"out": out}
 
 
 def _read_simulation(path: str) -> Any:
@@ -132,18 +170,18 @@ def follow(events: Iterator[TrainingEvent], *, title: str) -> TrainingEvent:
                     bar.total = event.epochs * event.steps_per_epoch
                     bar.update((event.first_epoch - 1) * event.steps_per_epoch)
                     tqdm.write(_describe_start(event))
+                case TeacherTested():
+                    bar.set_postfix(teacher=f"{event.patches}/{event.total}", refresh=False)
+                    bar.update(0)
+                    if event.patches == event.total:
+                        tqdm.write(f"The teacher was tested on {event.total:,} patches.")
                 case StepFinished():
                     seconds_left = event.seconds_left
                     bar.set_postfix(loss=f"{event.loss:.4g}", refresh=False)
                     bar.update()
                 case EpochFinished():
-                    tqdm.write(
-                        f"epoch {event.epoch}: training loss {event.training_loss:.5g}, "
-                        f"validation loss {event.validation_loss:.5g}"
-                        + _describe_calibration(event)
-                        + (" (best so far)" if event.is_best else "")
-                        + f", {tqdm.format_interval(seconds_left)} left"
-                    )
+                    left = tqdm.format_interval(seconds_left)
+                    tqdm.write(f"{_describe_epoch(event)}, {left} left")
                 case TrainingStopped():
                     tqdm.write(
                         f"Stopped in epoch {event.epoch}. Best model: {event.best_path}, last "
@@ -158,10 +196,16 @@ def follow(events: Iterator[TrainingEvent], *, title: str) -> TrainingEvent:
     return event
 
 
-def _describe_calibration(event: EpochFinished) -> str:
-    if event.calibration is None:
-        return ""
-    return f", Jaccard index {event.calibration.jaccard:.3f}"
+def _describe_epoch(event: EpochFinished) -> str:
+    stage = "" if event.stage == "training" else f" ({event.stage})"
+    found = ""
+    if event.calibration is not None:
+        found = f", Jaccard index {event.calibration.jaccard:.3f}"
+    return (
+        f"epoch {event.epoch}{stage}: training loss {event.training_loss:.5g}, "
+        f"validation loss {event.validation_loss:.5g}{found}"
+        + (" (best so far)" if event.is_best else "")
+    )
 
 
 def _describe_start(event: TrainingStarted) -> str:

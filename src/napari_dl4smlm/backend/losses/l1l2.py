@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
+from napari_dl4smlm.backend.losses.loss import Loss
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -46,28 +48,35 @@ def blur(density_maps: Tensor) -> Tensor:
     return density_maps
 
 
-def l1l2_loss(prediction: Tensor, spikes: Tensor, lambda_: float) -> Tensor:
+class L1L2Loss(Loss):
     r"""Compare blurred density maps and keep the prediction sparse.
 
     .. math:: \frac{\lambda}{2}\,\mathrm{mean}\big((g * p - g * s)^2\big) + \mathrm{mean}\,|p|
 
-    with the unit-sum Gaussian g of :func:`blur`. A lower lambda gives a sparser prediction, a
-    higher one keeps more signal. An isolated emitter is predicted with the amplitude
-    1 - 1 / (lambda sum(g²)) = 1 - 12.6 / lambda: below lambda = 12.6 the empty image wins.
-
-    Parameters
-    ----------
-    prediction
-        Shape (N, 1, Y, X), emitters per fine pixel, of any sign.
-    spikes
-        The same shape: emitters per fine pixel, not blurred.
-    lambda_
-        Weight of the data term. At 400 the balance is that of the code published with Deep-STORM,
-        mean((100 g*s - 2 g*q)²) + mean|q|, in which q = 50 p.
+    with the unit-sum Gaussian g of :func:`blur` and the target s of spikes. A lower lambda gives a
+    sparser prediction, a higher one keeps more signal. An isolated emitter is predicted with the
+    amplitude 1 - 1 / (lambda sum(g²)) = 1 - 12.6 / lambda: below lambda = 12.6 the empty image
+    wins. At 400 the balance is that of the code published with Deep-STORM,
+    mean((100 g*s - 2 g*q)²) + mean|q|, in which q = 50 p.
 
     References
     ----------
     E. Nehme et al., Optica 5, 458 (2018), doi:10.1364/OPTICA.5.000458
     """
-    difference = blur(prediction - spikes)
-    return 0.5 * lambda_ * difference.square().mean() + prediction.abs().mean()
+
+    target_sigma_px = 0.0
+    blur_sigma_px = _SIGMA_PX
+    default_lambda = 400.0
+
+    def as_seen(self, maps: Tensor) -> Tensor:
+        """Blur density maps."""
+        return blur(maps)
+
+    def penalties(self, differences: Tensor) -> Tensor:
+        """Square."""
+        return differences.square()
+
+    def average(self, penalties: Tensor, truth: Tensor) -> Tensor:
+        """Average, whatever the truth: all pixels count the same."""
+        del truth
+        return penalties.mean()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from napari_dl4smlm.backend.models.network import (
     SuperResolutionNetwork,
     UpsampleConv,
+    check_count,
     conv3x3,
     enlarge,
     named_layers,
@@ -18,9 +19,6 @@ from napari_dl4smlm.backend.models.network import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-WIDTHS = (32, 64, 128)
-BOTTLENECK = (512,)
 
 
 class DeepStorm(SuperResolutionNetwork):
@@ -30,6 +28,9 @@ class DeepStorm(SuperResolutionNetwork):
     ----------
     upsampling_factor
         Fine pixels per camera pixel: 1, 2, 4 or 8.
+    channels
+        Feature maps on the fine grid; the levels below have 2 and 4, the bottleneck has 16 times
+        as many. Published are 32.
 
     Notes
     -----
@@ -60,12 +61,14 @@ class DeepStorm(SuperResolutionNetwork):
     """
 
     name = "deep_storm"
+    hint_layer = "hourglass.bottleneck"
 
-    def __init__(self, *, upsampling_factor: int = 8) -> None:
-        super().__init__(upsampling_factor)
+    def __init__(self, *, upsampling_factor: int = 8, channels: int = 32) -> None:
+        check_count("channels", channels)
+        super().__init__(upsampling_factor, channels=channels)
         self.enlarge = enlarge(upsampling_factor, "nearest")
-        self.hourglass = hourglass(1, WIDTHS, BOTTLENECK)
-        self.head = density_head(WIDTHS[0])
+        self.hourglass = _hourglass(channels)
+        self.head = density_head(channels)
 
     def _density(self, frames: Tensor) -> Tensor:
         density: Tensor = self.head(self.hourglass(self.enlarge(frames)))
@@ -80,8 +83,8 @@ class SkipStorm(SuperResolutionNetwork):
 
     Parameters
     ----------
-    upsampling_factor
-        Fine pixels per camera pixel: 1, 2, 4 or 8.
+    upsampling_factor, channels
+        As in `DeepStorm`.
 
     Notes
     -----
@@ -96,12 +99,14 @@ class SkipStorm(SuperResolutionNetwork):
     """
 
     name = "skip_storm"
+    hint_layer = "hourglass.bottleneck"
 
-    def __init__(self, *, upsampling_factor: int = 8) -> None:
-        super().__init__(upsampling_factor)
+    def __init__(self, *, upsampling_factor: int = 8, channels: int = 32) -> None:
+        check_count("channels", channels)
+        super().__init__(upsampling_factor, channels=channels)
         self.enlarge = enlarge(upsampling_factor, "nearest")
-        self.hourglass = hourglass(1, WIDTHS, BOTTLENECK)
-        self.head = density_head(WIDTHS[0] + 1)
+        self.hourglass = _hourglass(channels)
+        self.head = density_head(channels + 1)
 
     def _density(self, frames: Tensor) -> Tensor:
         fine_frames = self.enlarge(frames)
@@ -110,6 +115,10 @@ class SkipStorm(SuperResolutionNetwork):
 
     def _layers(self) -> Iterable[nn.Module]:
         return self.enlarge, self.hourglass, self.head
+
+
+def _hourglass(channels: int) -> nn.Sequential:
+    return hourglass(1, (channels, 2 * channels, 4 * channels), (16 * channels,))
 
 
 def hourglass(in_channels: int, widths: Sequence[int], bottleneck: Sequence[int]) -> nn.Sequential:

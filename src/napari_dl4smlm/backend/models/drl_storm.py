@@ -65,6 +65,7 @@ class DrlStorm(SuperResolutionNetwork):
     """
 
     name = "drl_storm"
+    hint_layer = "second_stage.hourglass.bottleneck"
 
     def __init__(
         self, *, upsampling_factor: int = 8, channels: int = 32, psf_sigma_px: float = 1.1

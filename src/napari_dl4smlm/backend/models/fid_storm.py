@@ -77,6 +77,7 @@ class FidStorm(SuperResolutionNetwork):
     """
 
     name = "fid_storm"
+    hint_layer = "residual_blocks"
 
     def __init__(
         self,

@@ -77,6 +77,24 @@ class Calibration(BaseModel, frozen=True, extra="forbid"):
     rmse_nm: float | None
 
 
+class TeacherRecord(BaseModel, frozen=True, extra="forbid"):
+    """Which model a network learned from.
+
+    Attributes
+    ----------
+    file
+        Its name, without the folder.
+    architecture
+        The network's name in ``MODELS``.
+    weights_sha256
+        Of its own card: what tells the model, whatever its file is called.
+    """
+
+    file: str
+    architecture: str
+    weights_sha256: str
+
+
 class ModelCard(BaseModel, frozen=True, extra="forbid", ser_json_inf_nan="constants"):
     """What has to be known about a network's weights to use them, and how they came to be.
 
@@ -101,6 +119,8 @@ class ModelCard(BaseModel, frozen=True, extra="forbid", ser_json_inf_nan="consta
         shown or summed, because the loss saw nothing finer.
     training
         The configuration that made the weights.
+    teacher
+        The model that the network learned from, beside the truth; ``None`` if it had none.
     history
         What was measured at the end of each epoch, in order.
     calibration
@@ -119,6 +139,7 @@ class ModelCard(BaseModel, frozen=True, extra="forbid", ser_json_inf_nan="consta
     density_amplitude: float = Field(gt=0, allow_inf_nan=False)
     blur_sigma_px: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     training: dict[str, JsonValue]
+    teacher: TeacherRecord | None = None
     history: list[dict[str, JsonValue]]
     calibration: Calibration | None = None
     package_versions: dict[str, str] = {}

@@ -38,6 +38,8 @@ class SuperResolutionNetwork(nn.Module, ABC):
     options
         ``create_model(network.name, upsampling_factor=network.upsampling_factor,
         **network.options)`` builds the same network with new weights. JSON can hold them.
+    hint_layer
+        The layer, about half of the way through, that gives and takes hints in distillation.
 
     Raises
     ------
@@ -46,6 +48,7 @@ class SuperResolutionNetwork(nn.Module, ABC):
     """
 
     name: ClassVar[str]
+    hint_layer: ClassVar[str]
 
     def __init__(self, upsampling_factor: int, **options: int | float | str | bool) -> None:
         super().__init__()

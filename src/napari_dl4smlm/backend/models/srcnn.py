@@ -63,6 +63,7 @@ class Srcnn(SuperResolutionNetwork):
     """
 
     name = "srcnn"
+    hint_layer = "mapping"
 
     def __init__(self, *, upsampling_factor: int = 8, kernels: str = "9-1-5") -> None:
         check_choice("kernels", kernels, KERNELS)

@@ -64,6 +64,7 @@ class UStorm(SuperResolutionNetwork):
     """
 
     name = "u_storm"
+    hint_layer = "bottleneck"
 
     def __init__(self, *, upsampling_factor: int = 8, channels: int = 16, depth: int = 3) -> None:
         check_count("channels", channels)

@@ -22,16 +22,22 @@ class Background(BaseModel, frozen=True, extra="forbid"):
     larger than its length. Within a field as small as that length there is less variation.
     """
 
-    photons: NotNegative = Field((20.0, 20.0), description="per pixel, mean over the field")
+    photons: NotNegative = Field(
+        (20.0, 20.0), title="Photons per pixel", description="per pixel, mean over the field"
+    )
     slope: NotNegative = Field(
         (0.0, 0.0),
+        title="Relative gradient",
         description="relative change from one end of the field to the other, in a random direction",
     )
     texture: NotNegative = Field(
-        (0.0, 0.0), description="relative standard deviation of smooth structure"
+        (0.0, 0.0),
+        title="Texture (SD / mean)",
+        description="relative standard deviation of smooth structure",
     )
     texture_nm: AboveZero = Field(
         (1000.0, 1000.0),
+        title="Texture length",
         description="length of that structure: the distance at which the correlation is 1/e",
     )
 

@@ -66,11 +66,19 @@ class Blinking(BaseModel, frozen=True, extra="forbid"):
     P. Annibale et al., PLoS ONE 6, e22678 (2011), doi:10.1371/journal.pone.0022678
     """
 
-    on_frames: AboveZero = Field((2.0, 2.0), description="mean length of a blink, in frames")
-    off_frames: AboveZero = Field(
-        (200.0, 200.0), description="mean dark time between two blinks, in frames"
+    on_frames: AboveZero = Field(
+        (2.0, 2.0), title="On time (frames)", description="mean length of a blink, in frames"
     )
-    blinks: AtLeastOne = Field((1.0, 1.0), description="mean number of blinks before bleaching")
+    off_frames: AboveZero = Field(
+        (200.0, 200.0),
+        title="Off time (frames)",
+        description="mean dark time between two blinks, in frames",
+    )
+    blinks: AtLeastOne = Field(
+        (1.0, 1.0),
+        title="Blinks per fluorophore",
+        description="mean number of blinks before bleaching",
+    )
 
     def activate(self, n_on: float, n_frames: int, generator: np.random.Generator) -> Activations:
         """Let fluorophores blink during a movie that begins and ends in full swing.

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def _of_camera(name: str) -> Any:
+def _of_camera(name: str, title: str) -> Any:
     """Field with the default and the description that it has in :class:`Camera`."""
     field = Camera.model_fields[name]
     default = field.default
     return Field(
         (default, default) if isinstance(default, float) else default,
+        title=title,
         description=field.description,
     )
 
@@ -30,12 +31,12 @@ class CameraRanges(BaseModel, frozen=True, extra="forbid"):
     Whatever describes a :class:`Camera` is welcome, and its limits hold for both ends of a range.
     """
 
-    quantum_efficiency: NotNegative = _of_camera("quantum_efficiency")
-    em_gain: NotNegative = _of_camera("em_gain")
-    read_noise: NotNegative = _of_camera("read_noise")
-    electrons_per_count: NotNegative = _of_camera("electrons_per_count")
-    baseline: NotNegative = _of_camera("baseline")
-    saturation: int = _of_camera("saturation")
+    quantum_efficiency: NotNegative = _of_camera("quantum_efficiency", "Quantum efficiency")
+    em_gain: NotNegative = _of_camera("em_gain", "EM gain")
+    read_noise: NotNegative = _of_camera("read_noise", "Read noise (electrons)")
+    electrons_per_count: NotNegative = _of_camera("electrons_per_count", "Electrons per count")
+    baseline: NotNegative = _of_camera("baseline", "Baseline (counts)")
+    saturation: int = _of_camera("saturation", "Saturation (counts)")
 
     @field_validator("*")
     @classmethod
@@ -65,13 +66,19 @@ class PixelVariation(BaseModel, frozen=True, extra="forbid"):
     """
 
     baseline_sd: NotNegative = Field(
-        (0.0, 0.0), description="standard deviation of the baseline between pixels, in counts"
+        (0.0, 0.0),
+        title="Baseline SD (counts)",
+        description="standard deviation of the baseline between pixels, in counts",
     )
     gain_relative_sd: NotNegative = Field(
-        (0.0, 0.0), description="standard deviation of the gain between pixels, over its mean"
+        (0.0, 0.0),
+        title="Gain SD / mean",
+        description="standard deviation of the gain between pixels, over its mean",
     )
     read_noise_relative_sd: NotNegative = Field(
-        (0.0, 0.0), description="standard deviation of the read noise between pixels, over its mean"
+        (0.0, 0.0),
+        title="Read noise SD / mean",
+        description="standard deviation of the read noise between pixels, over its mean",
     )
 
     def draw(

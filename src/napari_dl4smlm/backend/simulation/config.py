@@ -29,7 +29,7 @@ class SimulationConfig(BaseModel, frozen=True, extra="forbid"):
     )
     density: NotNegative = Field(
         (0.5, 3.0),
-        title="Density",
+        title="Density (per µm²)",
         description="emitters per µm² that are on at any moment; mean over the field",
     )
     structure: Structure = Field(

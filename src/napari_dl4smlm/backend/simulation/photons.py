@@ -18,8 +18,12 @@ class UniformPhotons(BaseModel, frozen=True, extra="forbid"):
     """Every number of photons between two limits is as likely."""
 
     kind: Literal["uniform"] = "uniform"
-    low: AboveZero = Field((500.0, 500.0), description="fewest photons in a frame")
-    high: AboveZero = Field((2000.0, 2000.0), description="most photons in a frame")
+    low: AboveZero = Field(
+        (500.0, 500.0), title="Fewest photons", description="fewest photons in a frame"
+    )
+    high: AboveZero = Field(
+        (2000.0, 2000.0), title="Most photons", description="most photons in a frame"
+    )
 
     @model_validator(mode="after")
     def _low_below_high(self) -> UniformPhotons:
@@ -37,9 +41,13 @@ class LognormalPhotons(BaseModel, frozen=True, extra="forbid"):
     """The logarithm of the photons is normally distributed, as brightness often is."""
 
     kind: Literal["lognormal"] = "lognormal"
-    mean: AboveZero = Field((1000.0, 1000.0), description="mean photons in a frame")
+    mean: AboveZero = Field(
+        (1000.0, 1000.0), title="Mean photons", description="mean photons in a frame"
+    )
     relative_sd: AboveZero = Field(
-        (0.5, 0.5), description="standard deviation of the photons over their mean"
+        (0.5, 0.5),
+        title="SD / mean",
+        description="standard deviation of the photons over their mean",
     )
 
     def emit(self, n: int, generator: np.random.Generator) -> NDArray[np.float64]:
@@ -52,7 +60,9 @@ class ExponentialPhotons(BaseModel, frozen=True, extra="forbid"):
     """Dim fluorophores are the most frequent."""
 
     kind: Literal["exponential"] = "exponential"
-    mean: AboveZero = Field((1000.0, 1000.0), description="mean photons in a frame")
+    mean: AboveZero = Field(
+        (1000.0, 1000.0), title="Mean photons", description="mean photons in a frame"
+    )
 
     def emit(self, n: int, generator: np.random.Generator) -> NDArray[np.float64]:
         """Return what `emit` of :data:`Photons` does."""

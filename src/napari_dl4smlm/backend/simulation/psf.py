@@ -106,16 +106,24 @@ class GaussianPSF(BaseModel, frozen=True, extra="forbid"):
 
     kind: Literal["gaussian"] = Field("gaussian", description="a Gaussian spot")
     sigma_nm: AboveZero = Field(
-        (130.0, 130.0), description="mean standard deviation of the spots in focus"
+        (130.0, 130.0),
+        title="σ in focus",
+        description="mean standard deviation of the spots in focus",
     )
     spread: _Spread = Field(
-        (0.0, 0.0), description="relative standard deviation of sigma from emitter to emitter"
+        (0.0, 0.0),
+        title="Spread of σ (SD / mean)",
+        description="relative standard deviation of sigma from emitter to emitter",
     )
     defocus_nm: NotNegative = Field(
-        (0.0, 0.0), description="emitters lie evenly up to this distance above and below the focus"
+        (0.0, 0.0),
+        title="Defocus (±)",
+        description="emitters lie evenly up to this distance above and below the focus",
     )
     focal_depth_nm: AboveZero = Field(
-        (400.0, 400.0), description="distance from the focus at which spots are sqrt(2) times wider"
+        (400.0, 400.0),
+        title="Focal depth",
+        description="distance from the focus at which spots are sqrt(2) times wider",
     )
 
     def load(self) -> GaussianPSF:
@@ -197,12 +205,19 @@ class MeasuredPSF(BaseModel, frozen=True, extra="forbid"):
     """
 
     kind: Literal["measured"] = Field("measured", description="an image of beads")
-    image: Path = Field(description="mean image of a bead as TIFF or .npy, with dark borders")
+    image: Path = Field(
+        title="Bead image", description="mean image of a bead as TIFF or .npy, with dark borders"
+    )
     pixel_size_nm: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="pixel of that image; by default the file's"
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        title="Pixel of the image",
+        description="pixel of that image; by default the file's",
     )
     spread: _Spread = Field(
         (0.0, 0.0),
+        title="Spread of size (SD / mean)",
         description="relative standard deviation of the magnification from emitter to emitter",
     )
 

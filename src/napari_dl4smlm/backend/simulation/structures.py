@@ -84,14 +84,20 @@ class Filaments(BaseModel, frozen=True, extra="forbid"):
 
     kind: Literal["filaments"] = Field("filaments", description="tubes such as microtubules")
     length_um_per_um2: AboveZero = Field(
-        (1.0, 3.0), description="filament length per area of the field, µm/µm²"
+        (1.0, 3.0),
+        title="Filament density",
+        description="filament length per area of the field, µm/µm²",
     )
     # tubulin ends at 12.5 nm from the axis, its two antibodies at about 30 nm
     radius_nm: NotNegative = Field(
-        (20.0, 20.0), description="distance of the fluorophores from the axis, in all directions"
+        (20.0, 20.0),
+        title="Filament radius",
+        description="distance of the fluorophores from the axis, in all directions",
     )
     persistence_um: AboveZero = Field(
-        (15.0, 30.0), description="length over which a filament forgets its direction"
+        (15.0, 30.0),
+        title="Persistence length",
+        description="length over which a filament forgets its direction",
     )
 
     def place(self, field_nm: FieldSize, generator: np.random.Generator) -> Placement:
@@ -136,11 +142,22 @@ class Rings(BaseModel, frozen=True, extra="forbid"):
     """
 
     kind: Literal["rings"] = Field("rings", description="rings such as nuclear pores")
-    per_um2: AboveZero = Field((3.0, 8.0), description="rings per area of the field, 1/µm²")
-    radius_nm: AboveZero = Field((53.5, 53.5), description="from the centre to a corner")
-    corners: int = Field(8, ge=0, description="clusters on every ring; 0: a continuous ring")
+    per_um2: AboveZero = Field(
+        (3.0, 8.0), title="Ring density", description="rings per area of the field, 1/µm²"
+    )
+    radius_nm: AboveZero = Field(
+        (53.5, 53.5), title="Ring radius", description="from the centre to a corner"
+    )
+    corners: int = Field(
+        8,
+        ge=0,
+        title="Corners per ring",
+        description="clusters on every ring; 0: a continuous ring",
+    )
     jitter_nm: NotNegative = Field(
-        (3.0, 3.0), description="standard deviation of a fluorophore from its place, in y and in x"
+        (3.0, 3.0),
+        title="Jitter (SD)",
+        description="standard deviation of a fluorophore from its place, in y and in x",
     )
 
     def place(self, field_nm: FieldSize, generator: np.random.Generator) -> Placement:
@@ -183,11 +200,19 @@ class LinePairs(BaseModel, frozen=True, extra="forbid"):
     """
 
     kind: Literal["line_pairs"] = Field("line_pairs", description="pairs of parallel lines")
-    per_um2: AboveZero = Field((0.3, 0.3), description="pairs per area of the field, 1/µm²")
-    spacing_nm: AboveZero = Field((50.0, 50.0), description="from line to line, centre to centre")
-    length_nm: AboveZero = Field((1000.0, 1000.0), description="length of a line")
+    per_um2: AboveZero = Field(
+        (0.3, 0.3), title="Pair density", description="pairs per area of the field, 1/µm²"
+    )
+    spacing_nm: AboveZero = Field(
+        (50.0, 50.0), title="Line spacing", description="from line to line, centre to centre"
+    )
+    length_nm: AboveZero = Field(
+        (1000.0, 1000.0), title="Line length", description="length of a line"
+    )
     width_nm: NotNegative = Field(
-        (5.0, 5.0), description="standard deviation of the fluorophores across a line"
+        (5.0, 5.0),
+        title="Line width (SD)",
+        description="standard deviation of the fluorophores across a line",
     )
 
     def place(self, field_nm: FieldSize, generator: np.random.Generator) -> Placement:
@@ -236,10 +261,14 @@ class Star(BaseModel, frozen=True, extra="forbid"):
 
     kind: Literal["star"] = Field("star", description="a Siemens star, a resolution target")
     spacing_nm: AboveZero = Field(
-        (400.0, 400.0), description="from spoke to spoke at the rim; rounded to whole spokes"
+        (400.0, 400.0),
+        title="Spacing at the rim",
+        description="from spoke to spoke at the rim; rounded to whole spokes",
     )
     radius_nm: NotNegative = Field(
-        (0.0, 0.0), description="from the centre to the rim; 0: as large as the field allows"
+        (0.0, 0.0),
+        title="Star radius",
+        description="from the centre to the rim; 0: as large as the field allows",
     )
 
     def place(self, field_nm: FieldSize, generator: np.random.Generator) -> Placement:

@@ -9,12 +9,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from napari_dl4smlm.backend.simulation.config import SimulationConfig
 
 UpsamplingFactor = Annotated[Literal[1, 2, 4, 8], BeforeValidator(int)]
 """Fine pixels per camera pixel; text from a form or a command line is welcome."""
+
+DEFAULT_UPSAMPLING_FACTOR: Literal[8] = 8
+"""Where neither the user nor a pair of images says another."""
 
 
 class DataConfig(BaseModel):
@@ -48,7 +59,8 @@ class DataConfig(BaseModel):
     upsampling_factor: UpsamplingFactor | None = Field(
         None,
         title="Upsampling",
-        description="fine pixels per camera pixel; by default 8, or inferred from the pairs",
+        description="fine pixels per camera pixel; by default "
+        f"{DEFAULT_UPSAMPLING_FACTOR}, or inferred from the pairs",
     )
     frames: str | None = Field(
         None, title="Frames", description="frames to use, A:B from 0 with B excluded; default all"
@@ -167,6 +179,47 @@ class TrainingConfig(BaseModel):
     seed: int = Field(0, ge=0, title="Seed", description="same seed, same data, same model")
 
 
+class DistillationConfig(BaseModel):
+    """How a network, the student, learns from another one that is trained already."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    teacher: Path = Field(title="Teacher", description="model file of the network to learn from")
+    stages: Literal["hint,transfer", "transfer", "hint"] = Field(
+        "hint,transfer",
+        title="Stages",
+        description="hint: layers of the student learn to put out what layers of the teacher do; "
+        "transfer: its density maps learn from those of the teacher and from the truth",
+    )
+    hints: dict[str, str] = Field(
+        default_factory=dict,
+        title="Hints",
+        description="layers of the teacher and the layers of the student that they guide; by "
+        "default one in the middle of each network",
+    )
+    hint_share: float = Field(
+        0.25,
+        gt=0,
+        lt=1,
+        title="Share of hints",
+        description="share of the epochs, and of the time limit, that the hints take if transfer "
+        "follows",
+    )
+    alpha: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        title="α",
+        description="weight of the truth against the teacher in the transfer: 0 for the teacher "
+        "alone, 1 for the truth alone",
+    )
+    attentive: bool = Field(
+        True,
+        title="Attentive",
+        description="follow the teacher less in patches where it is wrong itself",
+    )
+
+
 class TrainingJob(BaseModel):
     """A whole training run as it is saved to and read from YAML."""
 
@@ -179,3 +232,20 @@ class TrainingJob(BaseModel):
     def to_dict(self) -> dict[str, Any]:
         """Return what :meth:`model_validate` reads back, in plain JSON types."""
         return self.model_dump(mode="json", by_alias=True)
+
+
+class DistillationJob(TrainingJob):
+    """A whole distillation as it is saved to and read from YAML."""
+
+    distillation: DistillationConfig
+    out: Path = Field(Path("student.safetensors"), description="file for the best model")
+
+    @field_validator("distillation")
+    @classmethod
+    def _keep_teacher(
+        cls, distillation: DistillationConfig, info: ValidationInfo
+    ) -> DistillationConfig:
+        out = info.data.get("out")
+        if out is not None and out.absolute() == distillation.teacher.absolute():
+            raise ValueError(f"{out} is the teacher; write the student to another file")
+        return distillation

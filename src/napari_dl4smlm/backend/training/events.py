@@ -13,12 +13,15 @@ if TYPE_CHECKING:
 
     from napari_dl4smlm.backend.models.model_file import Calibration
 
+StageName = Literal["training", "hint", "transfer"]
+"""Ordinary training, and the two stages of a distillation: its student's features, its maps."""
+
 EndReason = Literal["all epochs done", "no longer improving", "time limit reached"]
 
 
 @dataclass(frozen=True)
 class Preview:
-    """One validation frame, or its upper left part, with its truth and what the network sees.
+    """Part of a validation frame that holds many emitters, its truth and what the network sees.
 
     Attributes
     ----------
@@ -29,12 +32,15 @@ class Preview:
         by one fine pixel where the loss sees nothing finer.
     frame_number
         Where the frame is in the movie, from 0.
+    corner_px
+        Row and column of the frame's camera pixel that is the first one here.
     """
 
     frame: NDArray[np.float32]
     truth: NDArray[np.float32]
     prediction: NDArray[np.float32]
     frame_number: int
+    corner_px: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -67,13 +73,22 @@ class TrainingStarted:
 
 
 @dataclass(frozen=True)
+class TeacherTested:
+    """So many of the patches were predicted by which a teacher is judged before the first step."""
+
+    patches: int
+    total: int
+
+
+@dataclass(frozen=True)
 class StepFinished:
-    """One batch was learned from. Epochs and steps count from 1."""
+    """One batch was learned from. Epochs and steps count from 1; epochs go on over stages."""
 
     epoch: int
     step: int
     loss: float
     seconds_left: float
+    stage: StageName = "training"
 
 
 @dataclass(frozen=True)
@@ -82,9 +97,13 @@ class EpochFinished:
 
     Attributes
     ----------
+    training_loss, validation_loss, is_best
+        Of the stage: those of different stages cannot be compared.
+    preview
+        In the stage of hints it shows nothing yet: the last layers do not learn.
     calibration
         Threshold, Jaccard index and error on the validation frames; ``None`` if their positions
-        are unknown.
+        are unknown, and in the stage of hints.
     share_waited
         Share of the time of all steps so far that was spent waiting for patches.
     """
@@ -97,6 +116,7 @@ class EpochFinished:
     preview: Preview
     calibration: Calibration | None
     share_waited: float
+    stage: StageName = "training"
 
 
 @dataclass(frozen=True)
@@ -119,7 +139,7 @@ class TrainingStopped:
 
 @dataclass(frozen=True)
 class TrainingFinished:
-    """Training came to its end; best and last model are on disk."""
+    """Training came to its end; best and last model, of the last stage, are on disk."""
 
     epoch: int
     best_epoch: int
@@ -130,5 +150,11 @@ class TrainingFinished:
 
 
 TrainingEvent = (
-    TrainingStarted | StepFinished | EpochFinished | ModelSaved | TrainingStopped | TrainingFinished
+    TrainingStarted
+    | TeacherTested
+    | StepFinished
+    | EpochFinished
+    | ModelSaved
+    | TrainingStopped
+    | TrainingFinished
 )

@@ -10,15 +10,13 @@ import numpy as np
 
 from napari_dl4smlm.backend.acquisition.frames import FrameStack, open_frames, parse_frame_range
 from napari_dl4smlm.backend.acquisition.normalization import Normalization
-from napari_dl4smlm.backend.errors import InputError
-from napari_dl4smlm.backend.localizations.table import Localizations
-from napari_dl4smlm.backend.localizations.thunderstorm import read_thunderstorm
+from napari_dl4smlm.backend.training.config import DEFAULT_UPSAMPLING_FACTOR
 from napari_dl4smlm.backend.training.datasets import ImageDataset, LabelledFrames
+from napari_dl4smlm.backend.training.division import split_frames
 from napari_dl4smlm.backend.training.pairs import infer_upsampling_factor, open_pair
-from napari_dl4smlm.backend.training.truth import ImageTruth, PositionTruth, Truth
+from napari_dl4smlm.backend.training.truth import Truth, image_truth, position_truth
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import TracebackType
 
     from pydantic import JsonValue
@@ -153,98 +151,9 @@ def _open_frames_and_truth(config: DataConfig, files: ExitStack) -> tuple[FrameS
         files.enter_context(frames)
         files.enter_context(images)
         factor = infer_upsampling_factor(frames, images, config.upsampling_factor)
-        brightest = _brightest(images)
-        return frames, ImageTruth(images, upsampling_factor=factor, brightest=brightest), factor
+        return frames, image_truth(images, upsampling_factor=factor), factor
     assert config.movie is not None  # the config's own check, which mypy cannot see
     assert config.localizations is not None
     frames = files.enter_context(open_frames(config.movie, pixel_size_nm=config.pixel_size_nm))
-    factor = config.upsampling_factor or 8
+    factor = config.upsampling_factor or DEFAULT_UPSAMPLING_FACTOR
     return frames, position_truth(frames, config.localizations, upsampling_factor=factor), factor
-
-
-def position_truth(
-    frames: FrameStack, localizations: Path | Localizations, *, upsampling_factor: int
-) -> PositionTruth:
-    """Match a table of positions with the movie that it belongs to.
-
-    Raises
-    ------
-    InputError
-        The pixel size is not known, the table has a frame that the movie does not have, is empty,
-        or has a position outside of the field of view.
-    """
-    if frames.pixel_size_nm is None:
-        raise InputError(
-            f"{frames.name} does not say how large its pixels are. Give the pixel size in nm, for "
-            "example --pixel-size-nm 100."
-        )
-    table = localizations
-    if not isinstance(table, Localizations):
-        table = read_thunderstorm(table, pixel_size_nm=frames.pixel_size_nm)
-    if len(table) == 0:
-        raise InputError(f"{localizations} holds no localization; there is nothing to learn from.")
-    last = int(table.frame.max())
-    if last >= frames.n_frames:
-        raise InputError(
-            f"The localizations reach up to frame {last + 1} (counted from 1), but {frames.name} "
-            f"has {frames.n_frames} frames. Check that the table belongs to this movie."
-        )
-    return PositionTruth(
-        table,
-        height=frames.height,
-        width=frames.width,
-        pixel_size_nm=frames.pixel_size_nm,
-        upsampling_factor=upsampling_factor,
-    )
-
-
-def _brightest(images: FrameStack) -> float:
-    brightest = max(float(batch.max()) for _, batch in images.batches(64))
-    if not brightest > 0:
-        raise InputError(f"{images.name} has no pixel above 0; there is nothing to learn from.")
-    return brightest
-
-
-def split_frames(
-    frames: range,
-    *,
-    validation_fraction: float,
-    validation_frames: range | None = None,
-    seed: int,
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Divide frames into those that train and those that validate.
-
-    Parameters
-    ----------
-    frames
-        Frames that may be used.
-    validation_fraction
-        Share of them drawn for validation, at least one frame.
-    validation_frames
-        Frames to validate on instead; they need not be among ``frames``.
-    seed
-        Draws the validation frames.
-
-    Returns
-    -------
-    tuple of tuple of int
-        Frames that train and frames that validate, each in rising order.
-
-    Raises
-    ------
-    InputError
-        No frame is left to train on.
-    """
-    if validation_frames is None:
-        count = max(1, round(validation_fraction * len(frames)))
-        drawn = np.random.default_rng(seed).permutation(len(frames))[:count]
-        validation = {frames[int(k)] for k in drawn}
-    else:
-        validation = set(validation_frames)
-    training = tuple(k for k in frames if k not in validation)
-    if not training:
-        raise InputError(
-            f"Of {len(frames)} frame(s), {len(validation)} validate(s) and none is left to train "
-            "on. Give at least two frames, or fewer for validation."
-        )
-    return training, tuple(sorted(validation))

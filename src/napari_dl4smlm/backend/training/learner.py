@@ -13,17 +13,11 @@ from napari_dl4smlm.backend.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
-    from napari_dl4smlm.backend.losses.registry import Loss
     from napari_dl4smlm.backend.models.network import SuperResolutionNetwork
-
-DENSITY_AMPLITUDE = 50.0
-"""What a network predicts for one emitter, before it is divided by this very number.
-
-With 1 the random output of a fresh network would be far above its target almost everywhere; 50 is
-the scale at which Deep-STORM's code trains (Nehme et al. 2018, doi:10.1364/OPTICA.5.000458).
-"""
+    from napari_dl4smlm.backend.training.arithmetic import AnyModule, Arithmetic
+    from napari_dl4smlm.backend.training.objective import Evaluation, Objective
 
 _DECAY = 0.995
 
@@ -33,7 +27,7 @@ class NotANumberError(InputError):
 
 
 class Learner:
-    """Network, loss and optimizer (Adam), and what they are evaluated with.
+    """Network, objective and optimizer (Adam), and what is evaluated.
 
     What is validated, shown and saved is not the network after its last step but an exponential
     average over about the last 200 steps (Polyak and Juditsky, SIAM J. Control Optim. 30, 838
@@ -45,14 +39,12 @@ class Learner:
     ----------
     network
         What learns; it is moved to the device.
-    loss
-        What it learns from.
-    device
-        Where it is computed.
+    objective
+        What it learns first.
+    arithmetic
+        How its maps are computed.
     learning_rate
         Of Adam.
-    bfloat16
-        Compute the network with 16-bit, and the loss with 32-bit numbers.
 
     Attributes
     ----------
@@ -63,20 +55,24 @@ class Learner:
     def __init__(
         self,
         network: SuperResolutionNetwork,
-        loss: Loss,
+        objective: Objective,
         *,
-        device: torch.device,
+        arithmetic: Arithmetic,
         learning_rate: float,
-        bfloat16: bool,
     ) -> None:
-        self._network = network
-        # PyTorch does not declare the argument
-        self._network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.averaged = copy.deepcopy(network).eval().requires_grad_(False)
-        self._loss = loss
-        self._device = device
-        self._bfloat16 = bfloat16
-        self._optimizer = torch.optim.Adam(network.parameters(), learning_rate)
+        self._network = arithmetic.place(network)
+        self._arithmetic = arithmetic
+        self.averaged = _frozen_copy(network)
+        self.begin(objective, learning_rate)
+
+    def begin(self, objective: Objective, learning_rate: float) -> None:
+        """Learn something from now on, starting from the average of what was learned before."""
+        self._network.load_state_dict(self.averaged.state_dict())
+        self._objective = objective
+        self._regressors = self._arithmetic.place(objective.regressors)
+        self._averaged_regressors = _frozen_copy(self._regressors)
+        parameters = [*self._network.parameters(), *self._regressors.parameters()]
+        self._optimizer = torch.optim.Adam(parameters, learning_rate)
         self._steps = 0
 
     @property
@@ -111,12 +107,13 @@ class Learner:
             The loss is NaN or infinite; no step was taken.
         """
         self._network.train()
-        loss = self._loss(self._density(self._network, frames), targets.to(self._device))
+        targets = targets.to(self._arithmetic.device)
+        loss = self._objective.loss(self._network, self._regressors, frames, targets)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise NotANumberError(f"the loss became {value}")
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         self._optimizer.step()
         self._steps += 1
         self._average()
@@ -125,12 +122,13 @@ class Learner:
     @torch.inference_mode()
     def predict(self, frames: Tensor) -> Tensor:
         """Return what the averaged network sees in frames, in emitters per fine pixel."""
-        return self._density(self.averaged, frames)
+        return self._arithmetic.density(self.averaged, frames)
 
     @torch.inference_mode()
-    def loss(self, density: Tensor, targets: Tensor) -> float:
-        """Return the loss of a prediction, without learning from it."""
-        return float(self._loss(density, targets.to(self._device)))
+    def evaluate(self, frames: Tensor, targets: Tensor) -> Evaluation:
+        """Judge the averaged network by a batch as for `step`, without learning from it."""
+        targets = targets.to(self._arithmetic.device)
+        return self._objective.evaluate(self.averaged, self._averaged_regressors, frames, targets)
 
     def state(self) -> dict[str, Tensor]:
         """Return all that learning goes on from, besides the average and the learning rate."""
@@ -139,13 +137,18 @@ class Learner:
             for index, tensors in self._optimizer.state_dict()["state"].items()
             for name, tensor in tensors.items()
         }
-        weights = {f"weights.{name}": value for name, value in self._network.state_dict().items()}
-        return moments | weights | {"steps": torch.tensor(self._steps)}
+        modules = {
+            f"{prefix}{name}": value
+            for prefix, module in self._modules().items()
+            for name, value in module.state_dict().items()
+        }
+        return moments | modules | {"steps": torch.tensor(self._steps)}
 
     def restore(self, averaged: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
-        """Go on from an average and a state that :meth:`state` gave."""
+        """Go on from an average and a state that :meth:`state` gave, with the same objective."""
         self.averaged.load_state_dict(averaged)
-        self._network.load_state_dict(_without_prefix(state, "weights."))
+        for prefix, module in self._modules().items():
+            module.load_state_dict(_without_prefix(state, prefix))
         moments: dict[int, dict[str, Tensor]] = {}
         for key, tensor in _without_prefix(state, "optimizer.").items():
             index, name = key.split(".", 1)
@@ -154,23 +157,32 @@ class Learner:
         self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
         self._steps = int(state["steps"])
 
-    def _density(self, network: SuperResolutionNetwork, frames: Tensor) -> Tensor:
-        frames = frames.to(self._device).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
-            output: Tensor = network(frames)
-        return output.float() / DENSITY_AMPLITUDE
+    def _modules(self) -> dict[str, nn.Module]:
+        return {
+            "weights.": self._network,
+            "regressors.": self._regressors,
+            "averaged_regressors.": self._averaged_regressors,
+        }
 
     @torch.no_grad()
     def _average(self) -> None:
         # shorter at the start, or the random first weights would linger
         decay = min(_DECAY, (1 + self._steps) / (10 + self._steps))
-        for average, value in zip(
-            self.averaged.state_dict().values(), self._network.state_dict().values(), strict=True
+        for averaged, module in (
+            (self.averaged, self._network),
+            (self._averaged_regressors, self._regressors),
         ):
-            if average.is_floating_point():
-                average.lerp_(value, 1 - decay)
-            else:
-                average.copy_(value)
+            for average, value in zip(
+                averaged.state_dict().values(), module.state_dict().values(), strict=True
+            ):
+                if average.is_floating_point():
+                    average.lerp_(value, 1 - decay)
+                else:
+                    average.copy_(value)
+
+
+def _frozen_copy(module: AnyModule) -> AnyModule:
+    return copy.deepcopy(module).eval().requires_grad_(False)
 
 
 def _without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

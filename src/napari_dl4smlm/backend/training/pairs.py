@@ -48,14 +48,25 @@ def open_pair(
     with ExitStack() as opened:
         raw = opened.enter_context(open_frames(frames, pixel_size_nm=pixel_size_nm))
         images = opened.enter_context(open_frames(truth))
-        if raw.n_frames != images.n_frames:
-            raise InputError(
-                f"{raw.name} has {raw.n_frames} frames but {images.name} has {images.n_frames}. "
-                "Every raw frame needs its true image."
-            )
+        check_lengths(raw, images)
         # both fit each other: from here on the caller closes them
         opened.pop_all()
     return raw, images
+
+
+def check_lengths(frames: FrameStack, truth: FrameStack) -> None:
+    """Make sure that every raw frame can have its true image.
+
+    Raises
+    ------
+    InputError
+        The lengths differ.
+    """
+    if frames.n_frames != truth.n_frames:
+        raise InputError(
+            f"{frames.name} has {frames.n_frames} frames but {truth.name} has {truth.n_frames}. "
+            "Every raw frame needs its true image."
+        )
 
 
 def _check_partners(frames: Path, truth: Path) -> None:

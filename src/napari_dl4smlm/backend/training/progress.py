@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from napari_dl4smlm.backend.models.model_file import Calibration
+    from napari_dl4smlm.backend.training.events import StageName
 
 
 @dataclass
@@ -19,19 +20,24 @@ class Progress:
     ----------
     learning_rate
         Of the next step.
+    stage, first_epoch
+        The stage under way, and its first epoch.
     epoch, step
         The epoch under way, from 1, and the steps of it that are done.
     loss_sum
         Sum of the losses of those steps.
     best_epoch, best_validation_loss
-        When the validation loss was lowest; 0 and ``None`` before the first epoch is over.
+        When the validation loss of the stage was lowest; 0 and ``None`` before its first epoch is
+        over.
     stale_epochs
         Epochs since then.
     history
-        Losses and learning rate of the epochs that are over.
+        Stage, losses and learning rate of the epochs that are over.
     """
 
     learning_rate: float
+    stage: StageName = "training"
+    first_epoch: int = 1
     epoch: int = 1
     step: int = 0
     loss_sum: float = 0.0
@@ -40,9 +46,19 @@ class Progress:
     stale_epochs: int = 0
     history: list[dict[str, JsonValue]] = field(default_factory=list)
 
+    def begin_stage(self, stage: StageName, learning_rate: float) -> None:
+        """Go on to the next stage, whose losses are others."""
+        self.stage = stage
+        self.first_epoch = self.epoch
+        self.learning_rate = learning_rate
+        self.best_epoch = 0
+        self.best_validation_loss = None
+        self.stale_epochs = 0
+
     def finish_epoch(self, validation_loss: float, calibration: Calibration | None) -> bool:
         """Go on to the next epoch; return whether the one that ends was the best so far."""
         entry: dict[str, JsonValue] = {
+            "stage": self.stage,
             "epoch": self.epoch,
             "training_loss": self.loss_sum / self.step,
             "validation_loss": validation_loss,

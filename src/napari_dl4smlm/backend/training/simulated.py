@@ -9,8 +9,9 @@ from napari_dl4smlm.backend.acquisition.normalization import Normalization
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.density_map import render_density_map
 from napari_dl4smlm.backend.simulation.simulator import Purpose, Simulator, film_independently
+from napari_dl4smlm.backend.training.config import DEFAULT_UPSAMPLING_FACTOR
 from napari_dl4smlm.backend.training.datasets import LabelledFrames, Patches
-from napari_dl4smlm.backend.training.filmed import position_truth
+from napari_dl4smlm.backend.training.truth import position_truth
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -55,7 +56,7 @@ class SimulatedData:
         self._config = config.simulation
         self._simulator = Simulator(config.simulation)
         self._seed = seed
-        self.upsampling_factor: int = config.upsampling_factor or 8
+        self.upsampling_factor: int = config.upsampling_factor or DEFAULT_UPSAMPLING_FACTOR
         self.n_training_frames: int | None = None
         self.pixel_size_nm: float | None = config.simulation.pixel_size_nm
         self.validation = self._film_validation(config.simulated_validation_frames)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +13,7 @@ import torch
 from napari_dl4smlm.backend.atomic_file import check_folder, set_aside
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.losses.registry import create_loss
-from napari_dl4smlm.backend.models.device import (
-    is_out_of_memory,
-    select_device,
-    supports_bfloat16,
-)
+from napari_dl4smlm.backend.models.device import is_out_of_memory
 from napari_dl4smlm.backend.models.model_file import (
     ModelCard,
     load_model,
@@ -25,7 +21,10 @@ from napari_dl4smlm.backend.models.model_file import (
     save_model,
 )
 from napari_dl4smlm.backend.models.registry import create_model, parameter_count
+from napari_dl4smlm.backend.training.clock import Clock
+from napari_dl4smlm.backend.training.course import TruthCourse
 from napari_dl4smlm.backend.training.datasets import load_batch, prefetch
+from napari_dl4smlm.backend.training.distillation import Distillation
 from napari_dl4smlm.backend.training.events import (
     EpochFinished,
     ModelSaved,
@@ -35,24 +34,24 @@ from napari_dl4smlm.backend.training.events import (
     TrainingStarted,
     TrainingStopped,
 )
-from napari_dl4smlm.backend.training.learner import (
-    DENSITY_AMPLITUDE,
-    Learner,
-    NotANumberError,
-)
+from napari_dl4smlm.backend.training.learner import Learner, NotANumberError
+from napari_dl4smlm.backend.training.model_paths import last_model_of
 from napari_dl4smlm.backend.training.progress import Progress
 from napari_dl4smlm.backend.training.validation import Validation
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator, Mapping
 
+    from pydantic import JsonValue
     from torch import Tensor
 
-    from napari_dl4smlm.backend.models.model_file import Calibration
+    from napari_dl4smlm.backend.models.model_file import Calibration, TeacherRecord
     from napari_dl4smlm.backend.models.network import SuperResolutionNetwork
-    from napari_dl4smlm.backend.training.config import TrainingConfig
+    from napari_dl4smlm.backend.training.config import DistillationConfig, TrainingConfig
+    from napari_dl4smlm.backend.training.course import Course, Stage
     from napari_dl4smlm.backend.training.data import TrainingData
+    from napari_dl4smlm.backend.training.datasets import Patches
     from napari_dl4smlm.backend.training.events import EndReason
 
 _LARGEST_FOREGROUND_WEIGHT = 100.0
@@ -66,7 +65,7 @@ class TrainingDivergedError(InputError):
 
 
 class Trainer:
-    """Train one network on one set of data.
+    """Train one network on one set of data, from the truth alone or from a teacher, too.
 
     The best model (by validation loss) is kept in ``out``, the last one, from which training can
     go on, beside it as ``NAME.last.safetensors``. Files of an earlier training are set aside.
@@ -79,6 +78,9 @@ class Trainer:
         Network, loss, device and schedule.
     out
         File for the best model, ``.safetensors``.
+    distillation
+        Teacher and stages; by default the network learns from the truth alone, in one stage. Every
+        stage has a best model of its own, which replaces that of the stage before.
     resume
         Go on from the last model beside ``out``. On a CPU the result is the same, bit for bit, as
         if training had never stopped.
@@ -86,8 +88,9 @@ class Trainer:
     Raises
     ------
     InputError
-        An unknown model, option, loss or device; a lambda that is not above 0; a folder that
-        cannot be written to; a last model that is missing or was made with another config.
+        An unknown model, option, loss, layer or device; a lambda that is not above 0; a teacher
+        that does not fit; a folder that cannot be written to; a last model that is missing or was
+        made with another config.
     """
 
     def __init__(
@@ -96,35 +99,33 @@ class Trainer:
         config: TrainingConfig,
         out: str | os.PathLike[str],
         *,
+        distillation: DistillationConfig | None = None,
         resume: bool = False,
     ) -> None:
         self._data = data
         self._config = config
         self.best_path = Path(out)
-        self.last_path = self.best_path.with_name(f"{self.best_path.stem}.last.safetensors")
+        self.last_path = last_model_of(self.best_path)
         check_folder(self.best_path.parent)
-        self._device = select_device(config.device)
-        self._bfloat16 = _use_bfloat16(config.precision, self._device)
-        self._normalization = data.fit_normalization()
         self._loss = create_loss(config.loss, lambda_=config.lambda_)
-        self._training_set = data.training_set(
-            self._normalization,
-            patch_size=config.patch_size,
-            patches=config.patches_per_epoch,
-            min_emitters=config.min_emitters,
-            augment=config.augment,
-            target_sigma_px=self._loss.target_sigma_px,
-            seed=config.seed,
+        self._course: Course = (
+            TruthCourse(data, config, self._loss)
+            if distillation is None
+            else Distillation(distillation, data, config, self._loss)
         )
+        self._arithmetic = self._course.arithmetic
+        self._normalization = self._course.normalization
+        network, self._stages = self._create_network()
+        self._training_set = self._open_training_set()
         self._loss.foreground_weight = config.foreground_weight or self._balancing_weight()
+        self._stage = self._stages[0]
+        self._progress = Progress(config.learning_rate, self._stage.name)
         self._learner = Learner(
-            self._create_network(),
-            self._loss,
-            device=self._device,
+            network,
+            self._stage.objective,
+            arithmetic=self._arithmetic,
             learning_rate=config.learning_rate,
-            bfloat16=self._bfloat16,
         )
-        self._progress = Progress(config.learning_rate)
         self._calibration: Calibration | None = None
         self._resumed = resume
         if resume:
@@ -149,45 +150,97 @@ class Trainer:
         Yields
         ------
         TrainingEvent
-            ``TrainingStarted``, then ``StepFinished`` for every step and ``EpochFinished`` and
-            ``ModelSaved`` for every epoch, and ``TrainingFinished`` or ``TrainingStopped`` last.
-            Arrays in events are copies on the host.
+            ``TrainingStarted``, then ``TeacherTested`` if there is a teacher to be judged,
+            ``StepFinished`` for every step and ``EpochFinished`` and ``ModelSaved`` for every
+            epoch, and ``TrainingFinished`` or ``TrainingStopped`` last. Arrays in events are copies
+            on the host.
 
         Raises
         ------
         TrainingDivergedError
             The loss is not a number any more.
         """
+        clock = Clock(self._config.max_minutes)
+        for event in self._events(clock):
+            # what those who follow do meanwhile, such as pausing, is not training
+            clock.hold()
+            yield event
+            clock.go_on()
+
+    def _events(self, clock: Clock) -> Iterator[TrainingEvent]:
         yield self._started()
         if not self._resumed:
             for path in (self.best_path, self.last_path):
                 set_aside(path)
-        clock = _Clock(self._config.max_minutes)
-        reason = self._reason_to_end(clock)
+        yield from self._prepare()
+        reason: EndReason | None = None
+        for stage in self._stages[self._stages.index(self._stage) :]:
+            if stage is not self._stage:
+                self._begin(stage)
+            clock.begin_stage(stage.ends_at)
+            reason = yield from self._train_stage(clock)
+            if reason is None:
+                yield from self._stopped()
+                return
+        assert reason is not None
+        yield self._finished(reason)
+
+    def _prepare(self) -> Iterator[TrainingEvent]:
+        """Let the course prepare itself with an epoch's worth of patches that never train."""
+        self._training_set.epoch = 0
+        batches = prefetch(self._training_set, self._batches_of_epoch())
+        with self._memory_explained():
+            for event in self._course.prepare(batches, len(self._training_set)):
+                yield event
+                if self._stop_requested.is_set():
+                    return
+
+    def _begin(self, stage: Stage) -> None:
+        self._stage = stage
+        self._progress.begin_stage(stage.name, self._config.learning_rate)
+        self._learner.begin(stage.objective, self._config.learning_rate)
+        self._calibration = None
+
+    def _train_stage(self, clock: Clock) -> Generator[TrainingEvent, None, EndReason | None]:
+        """Train until the stage is over; return why it is, or ``None`` if it was stopped."""
+        reason = self._reason_to_end()
         while reason is None:
+            if self._stop_requested.is_set():
+                return None
             for step_finished in self._train_epoch(clock):
                 yield step_finished
                 if self._stop_requested.is_set():
-                    yield from self._stopped()
-                    return
+                    return None
                 if clock.is_over():
                     break
             yield from self._finish_epoch(clock)
-            reason = self._reason_to_end(clock)
-            if self._stop_requested.is_set() and reason is None:
-                yield from self._stopped()
-                return
-        yield self._finished(reason)
+            reason = self._reason_to_end()
+            if reason is None and clock.is_over():
+                reason = "time limit reached"
+        return reason
 
-    def _create_network(self) -> SuperResolutionNetwork:
+    def _create_network(self) -> tuple[SuperResolutionNetwork, tuple[Stage, ...]]:
         # the generator of the process is left as it was: other work may depend on it
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._config.seed)
-            return create_model(
+            network = create_model(
                 self._config.model,
                 upsampling_factor=self._data.upsampling_factor,
                 **self._config.model_options,
             )
+            return network, self._course.stages(network)
+
+    def _open_training_set(self) -> Patches:
+        config = self._config
+        return self._data.training_set(
+            self._normalization,
+            patch_size=config.patch_size,
+            patches=config.patches_per_epoch,
+            min_emitters=config.min_emitters,
+            augment=config.augment,
+            target_sigma_px=self._loss.target_sigma_px,
+            seed=config.seed,
+        )
 
     def _balancing_weight(self) -> float:
         """Return background over foreground pixels, so that both count the same as a whole."""
@@ -205,36 +258,52 @@ class Trainer:
                 f"There is no {self.last_path} to resume from. Train without --resume first."
             )
         last = load_model(self.last_path)
-        made_with = last.card.training
-        asked_for = self._recorded_config()
-        may_change = {"epochs", "max_minutes", "early_stopping", "device"}
-        for key in asked_for.keys() - may_change:
-            if made_with.get(key) != asked_for[key]:
-                raise InputError(
-                    f"{self.last_path} was trained with {key} = {made_with.get(key)!r}, but "
-                    f"{asked_for[key]!r} was asked for. Resume with the same options, or train "
-                    "anew."
-                )
         state, progress = load_training_state(self.last_path)
-        self._learner.restore(last.network.state_dict(), state)
         self._progress = Progress.from_json(progress)
-        self._learner.learning_rate = self._progress.learning_rate
+        self._stage = self._stage_under_way()
+        self._check_same_config(last.card)
+        self._learner.begin(self._stage.objective, self._progress.learning_rate)
+        self._learner.restore(last.network.state_dict(), state)
+        self._course.restore(state)
         self._calibration = last.card.calibration
         self._normalization = last.card.normalization
 
-    def _recorded_config(self) -> dict[str, object]:
+    def _stage_under_way(self) -> Stage:
+        for stage in self._stages:
+            if stage.name == self._progress.stage:
+                return stage
+        raise InputError(
+            f"{self.last_path} is in the stage {self._progress.stage!r}, which was not asked for. "
+            "Resume with this stage, or train anew."
+        )
+
+    def _check_same_config(self, last: ModelCard) -> None:
+        made_with = _with_teacher(last.training, last.teacher)
+        asked_for = _with_teacher(self._recorded_config(), self._course.teacher_record)
+        # after hints alone, the transfer may follow
+        may_change = {"epochs", "max_minutes", "early_stopping", "device", "stages"}
+        for key in sorted((made_with.keys() | asked_for.keys()) - may_change):
+            if made_with.get(key) != asked_for.get(key):
+                raise InputError(
+                    f"{self.last_path} was trained with {key} = {made_with.get(key)!r}, but "
+                    f"{asked_for.get(key)!r} was asked for. Resume with the same options, or train "
+                    "anew."
+                )
+
+    def _recorded_config(self) -> dict[str, JsonValue]:
         recorded = self._config.model_dump(mode="json", by_alias=True)
         return recorded | {
             "lambda": self._loss.lambda_,
             "foreground_weight": self._loss.foreground_weight,
-            "precision": "bfloat16" if self._bfloat16 else "float32",
+            "precision": self._arithmetic.precision,
             **self._data.record(),
+            **self._course.record(),
         }
 
     def _started(self) -> TrainingStarted:
         return TrainingStarted(
-            device=str(self._device),
-            precision="bfloat16" if self._bfloat16 else "float32",
+            device=str(self._arithmetic.device),
+            precision=self._arithmetic.precision,
             parameters=parameter_count(self._learner.averaged),
             epochs=self._config.epochs,
             steps_per_epoch=self._steps_per_epoch,
@@ -245,6 +314,7 @@ class Trainer:
         )
 
     def _warnings(self) -> Iterator[str]:
+        yield from self._course.warnings()
         _, targets = load_batch(self._training_set, self._sample())
         smallest = self._loss.smallest_useful_lambda(targets)
         if self._loss.lambda_ <= smallest:
@@ -254,7 +324,7 @@ class Trainer:
                 f"expect to see nothing. The default is {self._loss.default_lambda:g}."
             )
 
-    def _train_epoch(self, clock: _Clock) -> Iterator[StepFinished]:
+    def _train_epoch(self, clock: Clock) -> Iterator[StepFinished]:
         progress = self._progress
         self._training_set.epoch = progress.epoch
         batches = self._batches_of_epoch()[progress.step :]
@@ -266,15 +336,22 @@ class Trainer:
             progress.loss_sum += loss
             remaining -= 1
             clock.steps += 1
-            yield StepFinished(progress.epoch, progress.step, loss, clock.seconds_left(remaining))
+            yield StepFinished(
+                progress.epoch,
+                progress.step,
+                loss,
+                clock.seconds_left(remaining),
+                self._stage.name,
+            )
 
-    def _adjust_learning_rate(self, clock: _Clock) -> None:
-        """Follow the cosine, whose end is that of the last epoch or of the time."""
+    def _adjust_learning_rate(self, clock: Clock) -> None:
+        """Follow the cosine, whose end is that of the stage's last epoch or of its time."""
         if self._config.schedule != "cosine":
             return
         progress, config = self._progress, self._config
-        steps = (progress.epoch - 1) * self._steps_per_epoch + progress.step
-        done = max(steps / (config.epochs * self._steps_per_epoch), clock.share_elapsed())
+        steps = (progress.epoch - progress.first_epoch) * self._steps_per_epoch + progress.step
+        epochs = max(1, self._stage.last_epoch + 1 - progress.first_epoch)
+        done = max(steps / (epochs * self._steps_per_epoch), clock.share_elapsed())
         # the first steps of Adam, whose moments are hardly known, would be too large
         warm_up = min(1.0, (steps + 1) / _WARM_UP_STEPS)
         fall = 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
@@ -289,19 +366,26 @@ class Trainer:
 
     def _step(self, frames: Tensor, targets: Tensor) -> float:
         try:
-            return self._learner.step(frames, targets)
+            with self._memory_explained():
+                return self._learner.step(frames, targets)
         except NotANumberError as error:
             raise self._diverged(str(error)) from error
+
+    @contextmanager
+    def _memory_explained(self) -> Iterator[None]:
+        try:
+            yield
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
+            config = self._config
             raise InputError(
-                f"The memory of {self._device} does not suffice for {len(frames)} patches of "
-                f"{frames.shape[-2]} x {frames.shape[-1]} px. Use a smaller batch or smaller "
-                f"patches. {self._models_on_disk()}"
+                f"The memory of {self._arithmetic.device} does not suffice for "
+                f"{config.batch_size} patches of {config.patch_size} x {config.patch_size} px. Use "
+                f"a smaller batch or smaller patches. {self._models_on_disk()}"
             ) from error
 
-    def _finish_epoch(self, clock: _Clock) -> Iterator[TrainingEvent]:
+    def _finish_epoch(self, clock: Clock) -> Iterator[TrainingEvent]:
         progress = self._progress
         epoch, learning_rate = progress.epoch, progress.learning_rate
         training_loss = progress.loss_sum / progress.step
@@ -319,6 +403,7 @@ class Trainer:
             self._validation.preview(self._learner),
             self._calibration,
             clock.share_waited(),
+            self._stage.name,
         )
         if is_best:
             yield self._save_best(epoch)
@@ -331,20 +416,20 @@ class Trainer:
             progress.learning_rate *= config.plateau_factor
             self._learner.learning_rate = progress.learning_rate
 
-    def _reason_to_end(self, clock: _Clock) -> EndReason | None:
+    def _reason_to_end(self) -> EndReason | None:
+        """Return why the stage is over, as far as its epochs tell."""
         patience = self._config.early_stopping
-        if self._progress.epoch > self._config.epochs:
+        # a stage that is new to a resumed training has one epoch, even if none is left
+        if self._progress.best_epoch and self._progress.epoch > self._stage.last_epoch:
             return "all epochs done"
         if patience is not None and self._progress.stale_epochs >= patience:
             return "no longer improving"
-        if clock.is_over():
-            return "time limit reached"
         return None
 
     def _stopped(self) -> Iterator[TrainingEvent]:
         epoch = self._progress.epoch
-        if not self.best_path.exists():
-            # stopped before the first epoch was over: what there is, is the best there is
+        if not self._progress.best_epoch:
+            # stopped before the stage's first epoch was over: what there is, is the best there is
             yield self._save_best(epoch)
         yield self._save_last(epoch)
         yield TrainingStopped(epoch, self.best_path, self.last_path)
@@ -370,7 +455,7 @@ class Trainer:
             self.last_path,
             self._learner.averaged,
             self._card(),
-            training_state=self._learner.state(),
+            training_state=self._learner.state() | self._course.state(),
             training_progress=self._progress.to_json(),
         )
         return ModelSaved(self.last_path, "last", epoch)
@@ -383,9 +468,10 @@ class Trainer:
             upsampling_factor=network.upsampling_factor,
             pixel_size_nm=self._data.pixel_size_nm,
             normalization=self._normalization,
-            density_amplitude=DENSITY_AMPLITUDE,
+            density_amplitude=self._arithmetic.density_amplitude,
             blur_sigma_px=self._loss.blur_sigma_px,
             training=self._recorded_config(),
+            teacher=self._course.teacher_record,
             history=list(self._progress.history),
             calibration=self._calibration,
         )
@@ -398,51 +484,15 @@ class Trainer:
         )
 
     def _models_on_disk(self) -> str:
-        if not self._progress.best_epoch:
+        if not self._progress.history:
             return "No model was saved yet."
+        if not self._progress.best_epoch:
+            return f"The model of the stage before is kept in {self.best_path}."
         return f"The best model (epoch {self._progress.best_epoch}) is kept in {self.best_path}."
 
 
-class _Clock:
-    """How long a run has taken, may still take, and how much of it went into waiting for data."""
-
-    def __init__(self, max_minutes: float | None) -> None:
-        self._start = time.monotonic()
-        self._limit = math.inf if max_minutes is None else 60 * max_minutes
-        self._waited = 0.0
-        self._worked = 0.0
-        self.steps = 0
-
-    def share_elapsed(self) -> float:
-        """Share of the time limit that is over."""
-        return (time.monotonic() - self._start) / self._limit
-
-    def is_over(self) -> bool:
-        return self.share_elapsed() >= 1
-
-    def seconds_left(self, steps: int) -> float:
-        elapsed = time.monotonic() - self._start
-        return max(0.0, min(elapsed / self.steps * steps, self._limit - elapsed))
-
-    def timed_waiting(
-        self, batches: Iterator[tuple[Tensor, Tensor]]
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Hand on batches, and measure how long they are waited for."""
-        asked = time.monotonic()
-        for batch in batches:
-            arrived = time.monotonic()
-            self._waited += arrived - asked
-            yield batch
-            asked = time.monotonic()
-            self._worked += asked - arrived
-
-    def share_waited(self) -> float:
-        """Share of the training steps' time that was spent waiting for patches."""
-        total = self._waited + self._worked
-        return self._waited / total if total else 0.0
-
-
-def _use_bfloat16(precision: str, device: torch.device) -> bool:
-    if precision == "auto":
-        return supports_bfloat16(device)
-    return precision == "bfloat16"
+def _with_teacher(
+    training: Mapping[str, JsonValue], teacher: TeacherRecord | None
+) -> dict[str, JsonValue]:
+    """Add what tells a teacher, whatever its file is called by now."""
+    return {**training, "teacher": None if teacher is None else teacher.weights_sha256}

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.density_map import render_density_map
+from napari_dl4smlm.backend.localizations.table import Localizations
+from napari_dl4smlm.backend.localizations.thunderstorm import read_thunderstorm
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from napari_dl4smlm.backend.acquisition.frames import FrameStack
-    from napari_dl4smlm.backend.localizations.table import Localizations
 
 
 @dataclass(frozen=True)
@@ -150,3 +154,54 @@ class ImageTruth:
 
     def positions_nm(self, patch: Patch) -> None:
         """Positions are not known: what an image shows may be emitters of any shape."""
+
+
+def position_truth(
+    frames: FrameStack, localizations: Path | Localizations, *, upsampling_factor: int
+) -> PositionTruth:
+    """Match a table of positions with the movie that it belongs to.
+
+    Raises
+    ------
+    InputError
+        The pixel size is not known, the table has a frame that the movie does not have, is empty,
+        or has a position outside of the field of view.
+    """
+    if frames.pixel_size_nm is None:
+        raise InputError(
+            f"{frames.name} does not say how large its pixels are. Give the pixel size in nm, for "
+            "example --pixel-size-nm 100."
+        )
+    table = localizations
+    if not isinstance(table, Localizations):
+        table = read_thunderstorm(table, pixel_size_nm=frames.pixel_size_nm)
+    if len(table) == 0:
+        name = "The table" if table is localizations else localizations
+        raise InputError(f"{name} holds no localization; there is nothing to learn from.")
+    last = int(table.frame.max())
+    if last >= frames.n_frames:
+        raise InputError(
+            f"The localizations reach up to frame {last + 1} (counted from 1), but {frames.name} "
+            f"has {frames.n_frames} frames. Check that the table belongs to this movie."
+        )
+    return PositionTruth(
+        table,
+        height=frames.height,
+        width=frames.width,
+        pixel_size_nm=frames.pixel_size_nm,
+        upsampling_factor=upsampling_factor,
+    )
+
+
+def image_truth(images: FrameStack, *, upsampling_factor: int) -> ImageTruth:
+    """Look for the brightest pixel of all true images.
+
+    Raises
+    ------
+    InputError
+        No pixel is above 0.
+    """
+    brightest = max(float(batch.max()) for _, batch in images.batches(64))
+    if not brightest > 0:
+        raise InputError(f"{images.name} has no pixel above 0; there is nothing to learn from.")
+    return ImageTruth(images, upsampling_factor=upsampling_factor, brightest=brightest)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,13 +20,17 @@ from napari_dl4smlm.backend.training.truth import Patch
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from napari_dl4smlm.backend.acquisition.frames import FrameStack
     from napari_dl4smlm.backend.acquisition.normalization import Normalization
-    from napari_dl4smlm.backend.losses.registry import Loss
+    from napari_dl4smlm.backend.losses.loss import Loss
     from napari_dl4smlm.backend.models.model_file import Calibration
     from napari_dl4smlm.backend.training.data import TrainingData
     from napari_dl4smlm.backend.training.learner import Learner
 
-_PREVIEW_PX = 64
+# small enough for single emitters to be seen beside each other in a third of a window
+_PREVIEW_PX = 32
+_MARGIN_PX = 16
+_PARTS_PER_AXIS = 8
 
 
 class Validation:
@@ -69,36 +75,54 @@ class Validation:
         )
 
     def run(self, learner: Learner) -> tuple[float, Calibration | None]:
-        """Return the mean loss, and which peaks to trust where their positions are known."""
+        """Return the mean loss, and which peaks to trust.
+
+        There is no such thing where positions are not known, or while density maps do not matter.
+        """
         items = range(len(self._grid))
         batches = [items[start : start + self._batch_size] for start in items[:: self._batch_size]]
         total, found = 0.0, []
         loaded = prefetch(self._grid, batches)
         for indices, (frames, targets) in zip(batches, loaded, strict=True):
-            density = learner.predict(frames)
-            total += learner.loss(density, targets) * len(frames)
-            found.append(self._peaks(density, first_item=indices[0]))
+            loss, density = learner.evaluate(frames, targets)
+            total += float(loss) * len(frames)
+            if density is not None:
+                found.append(self._peaks(density, first_item=indices[0]))
         truth = self._truth()
-        calibration = calibrate(Localizations.concatenate(found), truth) if len(truth) else None
+        is_calibrated = bool(found) and len(truth) > 0
+        calibration = calibrate(Localizations.concatenate(found), truth) if is_calibrated else None
         return total / len(items), calibration
 
     def preview(self, learner: Learner) -> Preview:
-        """Show the first validation frame, or its upper left part, as the loss sees it."""
-        frames, number = self._data.frames, self._data.numbers[0]
-        height, width = min(_PREVIEW_PX, frames.height), min(_PREVIEW_PX, frames.width)
-        patch = Patch(number, 0, 0, height, width)
+        """Show the most crowded part of the first validation frame, as the loss sees it."""
+        shown = self._shown
+        near = _with_margin(shown, self._data.frames)
         sigma_px = max(self._loss.target_sigma_px, self._loss.blur_sigma_px)
-        frame, truth = load_patch(self._data, patch, self._normalization, sigma_px)
+        frame, truth = load_patch(self._data, near, self._normalization, sigma_px)
         density = learner.predict(torch.from_numpy(frame)[None, None]).clamp_min(0)
         if self._loss.blur_sigma_px > 0:
             density = GaussianBlur(self._loss.blur_sigma_px).to(density.device)(density)
-        (raw,) = frames.read(number, number + 1)
+        (raw,) = self._data.frames.read(shown.frame, shown.frame + 1)
+        rows, columns = _within(shown, near, factor=self._upsampling_factor)
         return Preview(
-            frame=raw[:height, :width].astype(np.float32),
-            truth=truth,
-            prediction=density[0, 0].cpu().numpy().copy(),
-            frame_number=number,
+            frame=raw[_within(shown)].astype(np.float32),
+            truth=truth[rows, columns].copy(),
+            prediction=density[0, 0, rows, columns].cpu().numpy().copy(),
+            frame_number=shown.frame,
+            corner_px=(shown.top, shown.left),
         )
+
+    @cached_property
+    def _shown(self) -> Patch:
+        """The part of the first validation frame that is shown."""
+        frames, number = self._data.frames, self._data.numbers[0]
+        height, width = min(_PREVIEW_PX, frames.height), min(_PREVIEW_PX, frames.width)
+        patches = [
+            Patch(number, top, left, height, width)
+            for top in _starts(frames.height - height)
+            for left in _starts(frames.width - width)
+        ]
+        return max(patches, key=self._data.truth.count_emitters)
 
     def _peaks(self, density: Tensor, *, first_item: int) -> Localizations:
         """Find all peaks in patches; their frame is the number of the patch."""
@@ -119,3 +143,26 @@ class Validation:
                 frame = np.full(len(positions), item)
                 tables.append(Localizations(frame, positions[:, 0], positions[:, 1]))
         return Localizations.concatenate(tables)
+
+
+def _starts(last: int) -> list[int]:
+    """Choose some first rows, or columns, from 0 to the last one that is possible."""
+    number = min(_PARTS_PER_AXIS, 1 + math.ceil(2 * last / _PREVIEW_PX))
+    return [round(start) for start in np.linspace(0, last, number)]
+
+
+def _with_margin(patch: Patch, frames: FrameStack) -> Patch:
+    """Return a patch with what the network should see around it, as far as the frame goes."""
+    top, left = max(0, patch.top - _MARGIN_PX), max(0, patch.left - _MARGIN_PX)
+    bottom = min(frames.height, patch.top + patch.height + _MARGIN_PX)
+    right = min(frames.width, patch.left + patch.width + _MARGIN_PX)
+    return Patch(patch.frame, top, left, bottom - top, right - left)
+
+
+def _within(patch: Patch, outer: Patch | None = None, factor: int = 1) -> tuple[slice, slice]:
+    """Return rows and columns of a patch in the map of a larger one, or in the frame."""
+    top, left = (0, 0) if outer is None else (outer.top, outer.left)
+    return (
+        slice(factor * (patch.top - top), factor * (patch.top - top + patch.height)),
+        slice(factor * (patch.left - left), factor * (patch.left - left + patch.width)),
+    )
