@@ -48,6 +48,21 @@ def test_detection_scores_have_a_panel_with_an_axis_for_each():
     assert jaccard.get_ylim() == (0, 1)
 
 
+def test_hints_have_a_panel_of_their_own_with_a_best_epoch_of_their_own():
+    stages = ["hint"] * 3 + ["transfer"] * 9
+    hints, maps = draw_training_curves(history(12, stage=stages)).axes
+    assert (hints.get_ylabel(), maps.get_ylabel()) == ("hint loss", "loss")
+    assert hints.lines[0].get_xdata().tolist() == [1, 2, 3]
+    assert maps.lines[0].get_xdata().tolist() == list(range(4, 13))
+    assert [ax.lines[2].get_xdata()[0] for ax in (hints, maps)] == [3, 7]
+    assert hints.get_xlim() == maps.get_xlim() == (0.5, 12.5)
+
+
+def test_hints_alone_are_named_as_such():
+    (ax,) = draw_training_curves(history(3, stage=["hint"] * 3)).axes
+    assert ax.get_ylabel() == "hint loss"
+
+
 def test_a_single_epoch_is_a_point_in_the_middle():
     figure = draw_training_curves(history(1))
     FigureCanvasAgg(figure).draw()

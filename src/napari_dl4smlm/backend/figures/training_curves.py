@@ -39,7 +39,7 @@ _MOST_MARKERS = 25
 # ratio of the highest to the lowest loss; labels of a shorter logarithmic axis are hard to read
 _LOGARITHMIC_FROM = 3
 
-_PANEL_MM = {"loss": 50.0, "scores": 36.0, "rate": 20.0}
+_PANEL_MM = {"hint loss": 36.0, "loss": 50.0, "scores": 36.0, "rate": 20.0}
 
 
 def draw_training_curves(history: Sequence[Mapping[str, Any]]) -> Figure:
@@ -51,7 +51,8 @@ def draw_training_curves(history: Sequence[Mapping[str, Any]]) -> Figure:
         As in ``ModelCard``: ``epoch``, ``training_loss`` and ``validation_loss`` of each epoch.
         With ``learning_rate``, its steps are marked, unless it falls in most epochs, and drawn in a
         panel of their own, if there are any. With ``validation_jaccard`` or
-        ``validation_rmse_nm`` in any epoch, a further panel shows these.
+        ``validation_rmse_nm`` in any epoch, a further panel shows these. Epochs whose ``stage`` is
+        ``"hint"`` have a panel of their own: their losses are of features, not of density maps.
 
     Raises
     ------
@@ -66,14 +67,19 @@ def draw_training_curves(history: Sequence[Mapping[str, Any]]) -> Figure:
     scores = {name: _column(history, name, optional=True) for name in _SCORES}
     steps = epochs[1:][np.diff(rate) != 0] if np.isfinite(rate).all() else epochs[:0]
     falls_smoothly = 2 * len(steps) > len(epochs)
-    panels = ["loss"]
+    is_hint = np.array([epoch.get("stage") == "hint" for epoch in history])
+    in_stage = {"hint loss": is_hint, "loss": ~is_hint}
+    panels = [name for name, chosen in in_stage.items() if chosen.any()]
     panels += ["scores"] if any(np.isfinite(values).any() for values in scores.values()) else []
     panels += ["rate"] if len(steps) else []
     heights = [_PANEL_MM[panel] for panel in panels]
     figure = new_figure(ONE_COLUMN_MM, sum(heights) + 12)
     column = figure.subplots(len(panels), squeeze=False, sharex=True, height_ratios=heights)[:, 0]
     axes = dict(zip(panels, column, strict=True))
-    _draw_losses(axes["loss"], epochs, losses)
+    for name, chosen in in_stage.items():
+        if name in axes:
+            of_stage = {loss: values[chosen] for loss, values in losses.items()}
+            _draw_losses(axes[name], epochs[chosen], of_stage, ylabel=name)
     if "scores" in axes:
         _draw_scores(axes["scores"], epochs, scores)
     if "rate" in axes:
@@ -103,7 +109,11 @@ def _column(
 
 
 def _draw_losses(
-    ax: Axes, epochs: NDArray[np.float64], losses: Mapping[str, NDArray[np.float64]]
+    ax: Axes,
+    epochs: NDArray[np.float64],
+    losses: Mapping[str, NDArray[np.float64]],
+    *,
+    ylabel: str,
 ) -> None:
     for index, (name, values) in enumerate(losses.items()):
         _draw_curve(ax, epochs, values, index, label=name.replace("_loss", ""))
@@ -124,7 +134,7 @@ def _draw_losses(
     drawn = np.concatenate(list(losses.values()))
     if np.nanmax(drawn) > _LOGARITHMIC_FROM * np.nanmin(drawn) > 0:
         ax.set_yscale("log")
-    style_plot(ax, ylabel="loss")
+    style_plot(ax, ylabel=ylabel)
     legend_above(ax, columns=3)
 
 

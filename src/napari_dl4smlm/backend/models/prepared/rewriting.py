@@ -1,0 +1,134 @@
+"""Rewrite what a network computes: the same function of the frames, in fewer and faster steps."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import torch
+from torch import fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from napari_dl4smlm.backend.models.network import UpsampleConv
+from napari_dl4smlm.backend.models.prepared.convolutions import (
+    ActivatedConv,
+    DoublingConv,
+    MapConv,
+    PooledConv,
+)
+
+if TYPE_CHECKING:
+    from napari_dl4smlm.backend.models.network import SuperResolutionNetwork
+
+
+def rewrite(network: SuperResolutionNetwork) -> fx.GraphModule:
+    """Return what a network computes between padding and cropping, rewritten.
+
+    Parameters
+    ----------
+    network
+        Stays as it is.
+
+    Returns
+    -------
+    fx.GraphModule
+        Takes and returns what the network's ``_density`` does, in evaluation mode. Double
+        precision, in which the weights were combined; no gradients.
+    """
+    network = copy.deepcopy(network).cpu().double().eval().requires_grad_(False)
+    density = fx.GraphModule(network, _LayerTracer().trace(network))
+    for rule in (_join_with_activation, _pool_on_frames, _spare_concatenation):
+        for node in list(density.graph.nodes):
+            rule(density, node)
+        density.graph.eliminate_dead_code()
+    density.graph.lint()
+    density.delete_all_unused_submodules()
+    density.recompile()
+    return density
+
+
+class _LayerTracer(fx.Tracer):
+    """Follows the frames through a network down to the layers that consist of no others."""
+
+    traced_func_name = "_density"
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        del module_qualified_name
+        return not any(m.children())
+
+
+def _join_with_activation(density: fx.GraphModule, node: fx.Node) -> None:
+    """Convolution, then normalization and activation if there are any: one layer."""
+    conv = _layer(density, node)
+    if not isinstance(conv, nn.Conv2d):
+        return
+    norm = _layer(density, _only_user(node))
+    if isinstance(norm, nn.BatchNorm2d):
+        conv = fuse_conv_bn_eval(conv, norm)
+        _absorb_user(node)
+    slope = _slope(_layer(density, _only_user(node)))
+    if slope is None:
+        slope = 1.0
+    else:
+        _absorb_user(node)
+    bias = None if conv.bias is None else conv.bias.detach()
+    layer: nn.Module
+    if isinstance(conv, UpsampleConv):
+        layer = DoublingConv(conv.weight.detach(), bias, slope)
+    elif conv.out_channels == 1:
+        layer = MapConv(conv.weight.detach(), bias, slope)
+    else:
+        layer = ActivatedConv(conv.weight.detach(), bias, slope)
+    density.add_submodule(str(node.target), layer)
+
+
+def _pool_on_frames(density: fx.GraphModule, node: fx.Node) -> None:
+    """Enlargement, 3 x 3 convolution, maximum of 2 x 2: one layer on the grid of the frames."""
+    source = _only_source(node)
+    match (_layer(density, source), _layer(density, node), _layer(density, _only_user(node))):
+        case (
+            nn.Upsample(mode="nearest", scale_factor=float(factor)),
+            ActivatedConv(weight=weight, bias=bias, slope=slope),
+            nn.MaxPool2d(kernel_size=2),
+        ) if source is not None and weight.shape[-1] == 3:
+            _absorb_user(node)
+            node.args = source.args
+            density.add_submodule(str(node.target), PooledConv(weight, bias, slope, int(factor)))
+
+
+def _spare_concatenation(density: fx.GraphModule, node: fx.Node) -> None:
+    """Concatenation, convolution to one map: a layer that takes the parts."""
+    source = _only_source(node)
+    is_map = isinstance(_layer(density, node), MapConv)
+    if is_map and source is not None and source.target is torch.cat:
+        node.args = tuple(source.all_input_nodes)
+
+
+def _layer(density: fx.GraphModule, node: fx.Node | None) -> nn.Module | None:
+    if node is None or node.op != "call_module":
+        return None
+    return density.get_submodule(str(node.target))
+
+
+def _only_source(node: fx.Node) -> fx.Node | None:
+    return node.all_input_nodes[0] if len(node.all_input_nodes) == 1 else None
+
+
+def _only_user(node: fx.Node) -> fx.Node | None:
+    return next(iter(node.users)) if len(node.users) == 1 else None
+
+
+def _absorb_user(node: fx.Node) -> None:
+    for user in list(node.users):
+        user.replace_all_uses_with(node)
+        user.graph.erase_node(user)
+
+
+def _slope(activation: nn.Module | None) -> float | None:
+    match activation:
+        case nn.ReLU():
+            return 0.0
+        case nn.LeakyReLU(negative_slope=slope):
+            return float(slope)
+        case _:
+            return None
