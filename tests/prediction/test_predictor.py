@@ -17,6 +17,8 @@ from napari_dl4smlm.backend.acquisition.normalization import Normalization
 from napari_dl4smlm.backend.errors import DeviceError, InputError
 from napari_dl4smlm.backend.localizations.peaks import find_peaks
 from napari_dl4smlm.backend.localizations.table import Localizations
+from napari_dl4smlm.backend.models.prepared import prepare
+from napari_dl4smlm.backend.prediction import predictor
 from napari_dl4smlm.backend.prediction.config import UNCALIBRATED_THRESHOLD, PredictionConfig
 from napari_dl4smlm.backend.prediction.events import (
     BatchPredicted,
@@ -306,16 +308,23 @@ def test_intensities_unlike_those_of_the_training_are_told(nearest_model):
     assert predict(nearest_model(), frames, frames=":1")[0].warnings == ()
 
 
-def fail_above(model, pixels, error):
-    """Make the network fail where it is given more camera pixels at a time."""
+@pytest.fixture
+def fail_above(monkeypatch):
+    """Make networks fail where they are given more camera pixels at a time."""
 
-    def check(_network, inputs):
-        # while memory is planned there is no data, and nothing to run out of
-        if not inputs[0].is_meta and inputs[0].numel() > pixels:
-            raise error
+    def fail_above(pixels, error):
+        def check(_network, inputs):
+            if inputs[0].numel() > pixels:
+                raise error
 
-    model.network.register_forward_pre_hook(check)
-    return model
+        def prepare_to_fail(network, device):
+            prepared = prepare(network, device)
+            prepared.register_forward_pre_hook(check)
+            return prepared
+
+        monkeypatch.setattr(predictor, "prepare", prepare_to_fail)
+
+    return fail_above
 
 
 OUT_OF_MEMORY = torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.")
@@ -323,12 +332,13 @@ OUT_OF_MEMORY = torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to alloca
 
 @pytest.mark.parametrize("error", [OUT_OF_MEMORY, MemoryError()])
 def test_when_the_memory_does_not_suffice_less_is_tried_and_no_frame_is_lost(
-    nearest_model, noise, error
+    nearest_model, noise, fail_above, error
 ):
     frames = np.tile(noise, (1, 2, 2))
     expected = predict(nearest_model(), frames)
     # a frame of 42 x 36 px does not fit, a tile of 21 x 18 px does
-    events = predict(fail_above(nearest_model(), 25 * 25, error), frames, batch_size=4)
+    fail_above(25 * 25, error)
+    events = predict(nearest_model(), frames, batch_size=4)
     reduced = [event for event in events if isinstance(event, BatchReduced)]
     assert reduced == [BatchReduced(2, None), BatchReduced(1, None), BatchReduced(1, 21)]
     assert [batch.frames.start for batch in batches_of(events)] == list(range(10))
@@ -336,17 +346,25 @@ def test_when_the_memory_does_not_suffice_less_is_tried_and_no_frame_is_lost(
     np.testing.assert_allclose(image, expected_image, rtol=1e-6)
 
 
-def test_when_even_a_small_tile_does_not_fit_the_last_attempt_is_told(nearest_model, noise):
+def test_when_even_a_small_tile_does_not_fit_the_last_attempt_is_told(nearest_model, noise, fail_above):
     frames = np.tile(noise, (1, 2, 2))
-    model = fail_above(nearest_model(), 0, OUT_OF_MEMORY)
+    fail_above(0, OUT_OF_MEMORY)
     with pytest.raises(InputError, match=r"'cpu' .* frame of 42 x 36 px, in tiles of 21 px"):
-        predict(model, frames, batch_size=2)
+        predict(nearest_model(), frames, batch_size=2)
 
 
-def test_an_error_of_another_kind_is_not_taken_for_lack_of_memory(nearest_model, noise):
-    model = fail_above(nearest_model(), 0, RuntimeError("mat1 and mat2 cannot be multiplied"))
+def test_an_error_of_another_kind_is_not_taken_for_lack_of_memory(nearest_model, noise, fail_above):
+    fail_above(0, RuntimeError("mat1 and mat2 cannot be multiplied"))
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
-        predict(model, noise)
+        predict(nearest_model(), noise)
+
+
+def test_a_device_that_fails_is_told_as_such(nearest_model, noise, fail_above):
+    # as PyTorch says it, with hints for programmers in the lines below
+    error = RuntimeError("CUDA error: unspecified launch failure\nCompile with TORCH_USE_CUDA_DSA")
+    fail_above(0, error)
+    with pytest.raises(DeviceError, match=r"'cpu' has failed .*unspecified launch failure\). R"):
+        predict(nearest_model(), noise)
 
 
 def test_a_frame_that_cannot_be_predicted_is_named(nearest_model):

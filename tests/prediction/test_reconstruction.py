@@ -100,7 +100,8 @@ def test_the_file_tells_its_pixel_size_and_where_it_comes_from(
         assert units / pixels * 1000 == pytest.approx(pixel_size_nm, rel=1e-6)
         assert page.tags["YResolution"].value == (pixels, units)
         assert file.imagej_metadata["unit"] == "micron"
-        assert json.loads(file.imagej_metadata["Info"]) == {"movie": "Zellkern µ.tif"}
+        about = json.loads(file.imagej_metadata["Info"])
+        assert about == {"movie": "Zellkern µ.tif", "frames": ["0:1"]}
         np.testing.assert_array_equal(file.asarray(), MAPS[0])
     with open_frames(path) as frames:
         assert frames.shape == (1, 5, 7)

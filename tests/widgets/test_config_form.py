@@ -10,12 +10,13 @@ from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication, QComboBox, QLabel, QLineEdit
 
 from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.backend.option_pairs import options_text, parse_options
 from napari_dl4smlm.backend.prediction.config import PredictionConfig
 from napari_dl4smlm.backend.simulation.config import SimulationConfig
 from napari_dl4smlm.backend.training.config import TrainingConfig
 from napari_dl4smlm.widgets.forms.config_form import ConfigForm
+from napari_dl4smlm.widgets.forms.field_terms import nested_models
 from napari_dl4smlm.widgets.forms.number_box import NumberBox, number_text
-from napari_dl4smlm.widgets.forms.option_pairs import options_text, parse_options
 
 pytestmark = pytest.mark.gui
 
@@ -180,7 +181,7 @@ def test_a_fault_inside_a_group_is_named_with_its_group(form_of):
     editor(form, "psf")._choice.set_value("measured")
     with pytest.raises(
         InputError,
-        match=r"PSF › Image: Field required; Camera › Quantum efficiency: 3: .* equal to 1",
+        match=r"PSF › Bead image: Field required; Camera › Quantum efficiency: 3: .* equal to 1",
     ):
         form.build()
 
@@ -230,10 +231,10 @@ def test_a_fault_of_several_fields_together_is_shown_at_the_end(form_of):
 def test_a_kind_swaps_the_fields_below_it_and_what_was_entered_is_kept(form_of):
     form = form_of(SimulationConfig)
     enter(form, "90", "psf", "sigma_nm")
-    assert {"Sigma", "Focal depth"} <= set(texts(form))
+    assert {"σ in focus", "Focal depth"} <= set(texts(form))
     editor(form, "psf")._choice.set_value("measured")
-    assert "Image" in texts(form)
-    assert "Sigma" not in texts(form)
+    assert "Bead image" in texts(form)
+    assert "σ in focus" not in texts(form)
     editor(form, "psf")._choice.set_value("gaussian")
     assert form.values() == {"psf": {"kind": "gaussian", "sigma_nm": 90.0}}
 
@@ -252,10 +253,10 @@ def test_kinds_are_explained_by_their_own_words(form_of):
 
 def test_an_optional_group_is_left_out_until_it_is_checked(form_of):
     form = form_of(SimulationConfig)
-    assert "On frames" not in texts(form)
+    assert "On time (frames)" not in texts(form)
     editor(form, "blinking")._flag.set_value(True)
     assert form.values() == {"blinking": {}}
-    assert "On frames" in texts(form)
+    assert "On time (frames)" in texts(form)
 
 
 def test_a_number_that_does_not_vary_is_a_range_without_an_upper_end(form_of):
@@ -271,12 +272,45 @@ def placeholder(form, *names):
 
 def test_an_empty_number_says_what_is_used_in_its_place(form_of):
     form = form_of(PredictionConfig)
-    assert placeholder(form, "threshold") == (
-        "auto: what was best on the model's validation frames, or 0.3"
-    )
+    assert placeholder(form, "threshold") == ("auto: the one calibrated in training, or else 0.3")
     form.set_automatic("threshold", "0.31, calibrated")
     assert placeholder(form, "threshold") == "auto: 0.31, calibrated"
     assert placeholder(form_of(TrainingConfig), "max_minutes") == "not set"
+
+
+def test_a_tooltip_says_what_an_empty_field_means_as_the_field_itself_does(form_of):
+    form = form_of(TrainingConfig)
+    assert editor(form, "lambda_").toolTip() == (
+        "<qt>lower is sparser, higher keeps more signal<br>If empty: the loss&#x27;s own</qt>"
+    )
+    form.set_automatic("lambda_", "400 for L1L2")
+    shown = editor(form, "lambda_").toolTip()
+    assert shown.endswith("If empty: 400 for L1L2</qt>")
+    assert "own" not in shown
+    # where a number is the default, no number is something else
+    form.set_empty("early_stopping", "never")
+    shown = editor(form, "early_stopping").toolTip()
+    assert shown.endswith("Default: 15<br>If empty: never</qt>")
+    assert placeholder(form, "early_stopping") == "never"
+    # why a row is disabled is not lost
+    form.set_disabled("lambda_", "a reason")
+    form.set_automatic("lambda_", "40")
+    assert editor(form, "lambda_").toolTip() == "<qt>a reason</qt>"
+
+
+def groups(model):
+    """A config and all configs inside it."""
+    yield model
+    for field in model.model_fields.values():
+        for nested in nested_models(field).values():
+            yield from groups(nested)
+
+
+@pytest.mark.parametrize("model", list(groups(SimulationConfig)), ids=lambda model: model.__name__)
+def test_every_number_of_a_simulation_has_a_title_of_its_own(model):
+    titles = [field.title for name, field in model.model_fields.items() if name != "kind"]
+    assert all(titles)
+    assert len(set(titles)) == len(titles)
 
 
 def test_the_form_of_options_is_shown_by_an_example(form_of):

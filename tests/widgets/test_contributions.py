@@ -41,6 +41,8 @@ def table():
         uncertainty_nm=[9, 8, 7],
         confidence=[0.1, 1, 5],
         id=[3, 5, 9],
+        detections=[1, 2, 1],
+        extra={"z [nm]": [-100, 0, 30.5]},
     )
 
 
@@ -65,7 +67,7 @@ def opened(path):
 def assert_equal_tables(found, expected):
     assert found.columns().keys() == expected.columns().keys()
     for name, values in expected.columns().items():
-        assert_allclose(getattr(found, name), values, rtol=0, atol=1e-6)
+        assert_allclose(found.column(name), values, rtol=0, atol=1e-6)
 
 
 def test_napari_opens_a_table_as_points_in_nm(plugin, csv):
@@ -74,7 +76,8 @@ def test_napari_opens_a_table_as_points_in_nm(plugin, csv):
     assert points.name == "cells"
     assert_array_equal(points.data, np.column_stack([[0, 0, 7], POSITIONS_NM]))
     assert [str(unit) for unit in points.units] == ["pixel", "nanometer", "nanometer"]
-    assert list(points.features) == ["photons", "uncertainty_nm", "confidence", "id"]
+    columns = ["photons", "uncertainty_nm", "confidence", "id", "detections", "z [nm]"]
+    assert list(points.features) == columns
     assert layers.mark_of(points) == {"role": "localizations", "path": str(csv)}
 
 

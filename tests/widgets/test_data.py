@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import textwrap
 import threading
 
 import numpy as np
@@ -31,9 +32,12 @@ from napari_dl4smlm.backend.training.truth import Patch
 from napari_dl4smlm.cli import main
 from napari_dl4smlm.sample_data import filaments, pairs
 from napari_dl4smlm.widgets.data import widget as data
-from napari_dl4smlm.widgets.data.checks import Division, check_movie
+from napari_dl4smlm.widgets.data.checks import check_movie
 from napari_dl4smlm.widgets.data.events import Fault, Ready, SimulatedFrame, with_fault
+from napari_dl4smlm.widgets.data.picture_view import PictureView
+from napari_dl4smlm.widgets.data.pictures import Picture
 from napari_dl4smlm.widgets.data.preview import previews, show_simulated
+from napari_dl4smlm.widgets.data.training_source import Division
 from napari_dl4smlm.widgets.data.widget import DataWidget
 from napari_dl4smlm.widgets.layers import layers
 from napari_dl4smlm.widgets.session import Session
@@ -546,7 +550,9 @@ def test_of_a_long_movie_few_frames_are_read(table):
         division=Division(),
     )
     assert isinstance(list(events)[-1], Ready)
-    assert watched.frames == {0, 143, 285, 428, 571, 714, 856, 999}
+    # for the histogram, and for pictures of the middle and of the most crowded frame
+    crowded = int(np.bincount(table.frame).argmax())
+    assert watched.frames == {0, 143, 285, 428, 571, 714, 856, 999} | {500, crowded}
 
 
 def test_pixels_are_read_off_the_gui_thread(viewer, widget, settle, pixels, table):
@@ -590,6 +596,188 @@ PARAMETERS = {
     "camera": {"em_gain": 200, "baseline": 150},
     "pixel_size_nm": 110,
 }
+
+
+def test_to_look_at_data_takes_no_pytorch(files):
+    code = f"""
+        import sys
+        from pathlib import Path
+        from napari_dl4smlm.backend.simulation.config import SimulationConfig
+        from napari_dl4smlm.widgets.data.checks import check_movie, check_pairs
+        from napari_dl4smlm.widgets.data.events import Ready
+        from napari_dl4smlm.widgets.data.simulated import check_simulation
+        from napari_dl4smlm.widgets.data.training_source import Division
+        from napari_dl4smlm.widgets.sources.choices import MovieChoice, TableChoice
+        files = Path({str(files)!r})
+        movie = MovieChoice(files / "movie.tif")
+        table = TableChoice("positions", files / "positions.csv")
+        images = MovieChoice(files / "images.npy")
+        rest = dict(pixel_size_nm=None, division=Division())
+        for events in (
+            check_movie(movie, table, upsampling_factor=None, **rest),
+            check_pairs(movie, images, **rest),
+            check_simulation(SimulationConfig(), upsampling_factor=None, seed=0, own=movie),
+        ):
+            *_, last = events
+            assert isinstance(last, Ready), last
+        assert "torch" not in sys.modules
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def brightest(picture):
+    """Centre of the brightest pixel, (y, x) in camera pixels from the corner of the picture."""
+    factor = max(picture.pixels.shape) / 32
+    place = np.unravel_index(np.argmax(picture.pixels), picture.pixels.shape)
+    return (np.array(place) + 0.5) / factor
+
+
+@pytest.fixture
+def beads():
+    """Two emitters in each of four frames, of which one is much brighter; (y, x) in pixels."""
+    positions_px = np.array([[40.5, 70.5], [60.5, 90.5]])
+    frames = np.full((4, 70, 100), 10, np.uint16)
+    frames[:, 40, 70], frames[:, 60, 90] = 5000, 900
+    y_nm, x_nm = np.tile(positions_px * 100, (4, 1)).T
+    return frames, Localizations(np.repeat(np.arange(4), 2), y_nm, x_nm), positions_px
+
+
+def test_a_part_with_emitters_is_shown_at_once_with_its_true_positions(
+    viewer, widget, settle, beads
+):
+    frames, table, positions_px = beads
+    movie = viewer.add_image(frames, name="beads", **layers.movie_transform(100))
+    choose(widget, MOVIE, movie=movie, positions=viewer.add_layer(points_layer(table)))
+    settle()
+    plain, marked = widget._facts._pictures.pictures()
+    assert (plain.caption, marked.caption) == ("frame 2", "true positions")
+    assert plain.positions_px is None
+    assert plain.pixels.shape == (64, 64)
+    # all of them, in the order of the table, on the pixels that are bright
+    values = [plain.pixels[int(y), int(x)] for y, x in marked.positions_px]
+    assert values == [5000, 900]
+    assert_allclose(np.diff(marked.positions_px, axis=0), np.diff(positions_px, axis=0))
+
+
+def test_a_frame_without_emitters_is_not_what_is_shown(viewer, widget, settle, beads):
+    frames, table, _ = beads
+    movie = viewer.add_image(frames, name="beads", **layers.movie_transform(100))
+    only_last = viewer.add_layer(points_layer(table.in_frames(range(3, 4))))
+    choose(widget, MOVIE, movie=movie, positions=only_last)
+    settle()
+    plain, marked = widget._facts._pictures.pictures()
+    assert plain.caption == "frame 3"
+    assert len(marked.positions_px) == 2
+
+
+def test_the_true_image_lies_beside_its_frame(viewer, widget, settle):
+    frames = np.full((3, 32, 32), 10, np.uint16)
+    frames[:, 5, 20] = 999
+    images = np.zeros((3, 128, 128), np.float32)
+    images[:, 22, 82] = 1
+    choose(
+        widget,
+        PAIRS,
+        raw=viewer.add_image(frames, name="frames"),
+        images=viewer.add_image(images, name="images"),
+    )
+    settle()
+    frame, truth = widget._facts._pictures.pictures()
+    assert truth.caption == "true image ×4"
+    assert np.abs(brightest(frame) - brightest(truth)).max() < 0.5
+
+
+def test_the_simulated_frame_is_seen_beside_the_users_own_in_the_same_gray(
+    viewer, widget, settle, pixels
+):
+    viewer.add_layer(movie_layer(pixels))
+    widget.choose(SIMULATION)
+    settle()
+    simulated, own = widget._facts._pictures.pictures()
+    assert (simulated.caption, own.caption) == ("simulated", "your movie")
+    assert simulated.limits == own.limits
+    assert_allclose(own.limits, np.percentile(pixels, (0.1, 99.9)))
+    widget.simulation_page.form.set_values({"density": 0.1})
+    settle()
+    assert widget._facts._pictures.pictures()[0].pixels.sum() < simulated.pixels.sum()
+
+
+def test_pictures_are_drawn_pixel_by_pixel_with_their_marks(qtbot):
+    view = PictureView()
+    qtbot.addWidget(view)
+    pixels = np.zeros((4, 4))
+    pixels[0, 3], pixels[2, 1] = 100, 50
+    marked = Picture("marked", np.zeros((4, 4)), (0.0, 1.0), np.array([[2.0, 2.0]]))
+    view.show_pictures([Picture("plain", pixels, (0.0, 100.0)), marked])
+    view.resize(206, 10)
+    view.show()
+    image = view.grab().toImage()
+    # each is 100 px wide, with a gap of 6
+    places = [(x, y) for y in (12, 62) for x in (12, 37, 87)]
+    assert [image.pixelColor(*place).value() for place in places] == [0, 0, 255, 0, 127, 0]
+    cyan = [
+        (x, y)
+        for x in range(106, 206)
+        for y in range(100)
+        if image.pixelColor(x, y).blue() > 200 > image.pixelColor(x, y).red()
+    ]
+    # a circle of two pixels, around the middle
+    distance = np.hypot(*(np.array(cyan) - (155.5, 49.5)).T)
+    assert distance == pytest.approx(50, abs=1.5)
+    view.show_pictures([])
+    assert not view.isVisible()
+
+
+def test_data_from_positions_or_a_simulation_train_at_any_upsampling(
+    viewer, widget, use, files, pixels, table
+):
+    choose(widget, MOVIE, movie=files / "movie.tif", positions=files / "positions.csv")
+    from_files = use()
+    movie = viewer.add_layer(movie_layer(pixels))
+    choose(widget, MOVIE, movie=movie, positions=viewer.add_layer(points_layer(table)))
+    from_layers = use()
+    widget.choose(SIMULATION)
+    simulated = use()
+    for source, in_file in ((from_files, True), (from_layers, False), (simulated, True)):
+        for factor in (4, 8, 1):
+            other = source.at_upsampling(factor)
+            assert other.upsampling_factor == factor
+            assert other.summary == source.summary.replace("×8", f"×{factor}")
+            assert (other.movie_layer_name, other.pixel_size_nm) == (
+                source.movie_layer_name,
+                source.pixel_size_nm,
+            )
+            if in_file:
+                assert (other.config.upsampling_factor or 8) == factor
+                assert other.config.model_copy(update={"upsampling_factor": None}) == source.config
+            with other.open(0) as opened:
+                assert opened.upsampling_factor == factor
+            # and back
+            assert other.at_upsampling(8).summary == source.summary
+
+
+def test_true_images_leave_no_choice_of_the_upsampling(widget, use, files):
+    choose(widget, PAIRS, raw=files / "movie.tif", images=files / "images.npy")
+    assert use().at_upsampling is None
+
+
+def test_a_movie_that_trains_stays_readable_when_its_layer_is_removed(
+    viewer, widget, settle, use, files, pixels, table
+):
+    choose(widget, MOVIE, movie=files / "movie.tif", positions=files / "positions.csv")
+    settle()
+    widget._show.click()
+    settle()
+    # positions that are in no file keep the layer's own frames in use
+    points = viewer.add_layer(points_layer(table))
+    choose(widget, MOVIE, movie=viewer.layers["movie"], positions=points)
+    source = use()
+    assert source.config is None
+    viewer.layers.clear()
+    assert_trains_on(source, pixels, table)
 
 
 def test_the_form_makes_the_simulation_that_trains(widget, use):
@@ -738,6 +926,38 @@ def test_opening_the_widget_imports_neither_torch_nor_matplotlib():
         "assert 'torch' not in sys.modules and 'matplotlib.figure' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_viewer_that_is_closed_while_data_are_looked_at_leaves_no_thread(
+    make_napari_viewer, qtbot, pixels, table
+):
+    started, go_on = threading.Event(), threading.Event()
+
+    class Slow(Watched):
+        def __getitem__(self, key):
+            if threading.current_thread() is not threading.main_thread():
+                started.set()
+                assert go_on.wait(TIMEOUT_MS / 1000)
+            return super().__getitem__(key)
+
+    viewer = make_napari_viewer(show=True)
+    viewer.add_layer(points_layer(table))
+    viewer.add_layer(movie_layer(Slow(pixels)))
+    widget = DataWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Data")
+    qtbot.waitUntil(started.is_set, timeout=TIMEOUT_MS)
+    told = []
+    widget.checked.connect(lambda: told.append(True))
+
+    viewer.close()
+    go_on.set()
+
+    qtbot.waitUntil(
+        lambda: not any(thread.name.startswith("dl4smlm") for thread in threading.enumerate()),
+        timeout=TIMEOUT_MS,
+    )
+    assert told == []
+    del widget
 
 
 def histogram_colour(widget):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import dask.array as da
 import numpy as np
 import pytest
+import tifffile
 from napari.components import ViewerModel
 from napari.layers import Image, Points
 from napari.utils._proxies import PublicOnlyProxy
@@ -208,6 +210,12 @@ def test_a_point_added_by_hand_costs_no_more_than_the_ids(viewer, movie):
     assert_allclose(found.positions_nm()[-1], [450, 550])
     assert_array_equal(found.photons, [1, 1, 1, np.nan])
     assert found.id is None
+
+
+def test_other_features_than_numbers_are_left_out(viewer, movie):
+    points = layers.show_localizations(viewer, movie, emitters(2, photons=[5, 6]), name="points")
+    points.features = {**points.features, "cell": ["a", "b"], "area": [1.5, 2.5]}
+    assert set(layers.table_of(points).columns()) == {"frame", "y_nm", "x_nm", "photons", "area"}
 
 
 def test_no_points_are_no_localizations(movie):
@@ -438,9 +446,10 @@ def test_more_or_fewer_localizations_keep_the_looks_that_the_user_chose(viewer, 
     assert len(np.unique(points.size)) == 1
 
 
-def preview(brightness=1.0):
+def preview(brightness=1.0, corner_px=(0, 0)):
     frame = spot(1) * 1000 + 100
-    return Preview(frame, truth=spot(8), prediction=brightness * spot(8), frame_number=17)
+    prediction = brightness * spot(8)
+    return Preview(frame, spot(8), prediction, frame_number=17, corner_px=corner_px)
 
 
 def test_previews_lie_side_by_side_and_in_register_with_the_movie(viewer, movie):
@@ -454,12 +463,26 @@ def test_previews_lie_side_by_side_and_in_register_with_the_movie(viewer, movie)
         "preview: ground truth ×8",
         "preview: prediction ×8",
     ]
-    assert viewer.canvas.grid.actual_shape(viewer.layers) == (1, 4)
+    assert viewer.canvas.grid.actual_shape(viewer.layers) == (1, 3)
+    assert not movie.visible
     for layer in shown[1:]:
         assert_allclose(centroid_in_world(layer), EMITTER_PX * 100, atol=5)
     assert layers.mark_of(shown[0])["frame_number"] == 17
     # the frame has an offset of 100 counts, which is black
     assert [layer.contrast_limits[0] for layer in in_order] == [pytest.approx(100, abs=1), 0, 0]
+
+
+@pytest.mark.parametrize("of_movie", [True, False])
+def test_a_preview_of_a_part_lies_on_that_part(viewer, movie, of_movie):
+    source, pixel_nm = (movie, None) if of_movie else (None, 100)
+    shown = layers.show_previews(
+        viewer, source, preview(corner_px=(20, 7)), 8, pixel_size_nm=pixel_nm
+    )
+    expected = (EMITTER_PX + (20, 7)) * 100
+    for layer in shown[1:]:
+        assert_allclose(centroid_in_world(layer), expected, atol=5)
+    layers.show_previews(viewer, source, preview(corner_px=(0, 1)), 8, pixel_size_nm=pixel_nm)
+    assert_allclose(centroid_in_world(shown[2]), (EMITTER_PX + (0, 1)) * 100, atol=5)
 
 
 def test_previews_of_simulated_frames_need_no_movie(viewer):
@@ -506,3 +529,73 @@ def test_all_of_it_works_on_the_viewer_as_widgets_get_it(viewer):
     assert len(viewer.layers) == 6
     assert_array_equal(layers.frames_of(movie).read(0, 3), 1)
     assert_allclose(layers.localizations_of(points, movie).y_nm, emitters(4).y_nm)
+
+
+def test_the_file_of_a_movie_is_closed_once_nobody_can_read_its_layer(viewer, tmp_path):
+    pixels = np.ones((3, HEIGHT, WIDTH), np.uint8)
+    tifffile.imwrite(tmp_path / "movie.tif", pixels, photometric="minisblack")
+    frames = open_frames(tmp_path / "movie.tif")
+    other = viewer.add_image(pixels)
+    movie = layers.add_movie(viewer, frames, name="movie")
+    of_a_run = layers.frames_of(movie)
+    viewer.layers.remove(movie)
+    # napari holds the layer that was selected last until another one is
+    viewer.layers.selection.active = other
+    del movie
+    gc.collect()
+    assert_array_equal(of_a_run.read(2, 3), 1)
+    of_a_run.close()
+    gc.collect()
+    with pytest.raises(InputError, match=r"movie\.tif is closed"):
+        frames.read(0, 1)
+
+
+def test_localizations_that_were_hidden_are_shown_when_there_are_new_ones(viewer, movie):
+    points = layers.show_localizations(viewer, movie, emitters(5), name="points")
+    points.shown = [True, False, False, True, False]
+    layers.show_localizations(viewer, movie, emitters(4), name="points")
+    assert_array_equal(points.shown, [True] * 4)
+
+
+def test_a_layer_that_is_no_movie_is_named():
+    channels = Image(np.zeros((2, 3, HEIGHT, WIDTH)), name="cells")
+    with pytest.raises(InputError, match=r"'cells' is no movie: .* 2 x 3 x 20 x 24"):
+        layers.frames_of(channels)
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES.keys())
+def test_a_movie_is_calibrated_with_all_that_lies_on_it(viewer, place, ndim):
+    movie = viewer.add_layer(source(place, ndim=ndim))
+    image = layers.show_image(viewer, movie, spot(8), factor=8, name="image")
+    points = layers.show_localizations(viewer, movie, emitters(), name="p", pixel_size_nm=100)
+    layers.calibrate(viewer, movie, 130)
+
+    assert layers.pixel_size_nm(movie) == pytest.approx(130)
+    assert layers.pixel_size_nm(image) == pytest.approx(130 / 8)
+    seen = centroid_in_world(movie)
+    tolerance = 0.05 * 130
+    assert np.abs(centroid_in_world(image) - seen).max() < tolerance
+    assert np.abs(points.data_to_world(points.data[0])[-2:] - seen).max() < tolerance
+    assert [str(unit) for unit in viewer.layers.units[-2:]] == ["nanometer"] * 2
+    assert viewer.canvas.overlays.scale_bar.visible
+    assert np.sign(movie.scale[-2:]).tolist() == np.sign(image.scale).tolist()
+
+
+def test_calibrated_movies_lie_where_this_package_would_show_them(viewer, movie):
+    plain = viewer.add_image(np.zeros((3, HEIGHT, WIDTH)))
+    layers.calibrate(viewer, plain, 100)
+    assert_allclose(plain.data_to_world((0, -0.5, -0.5)), 0, atol=1e-9)
+    # one of 100 nm per pixel, which are 160 nm indeed
+    layers.calibrate(viewer, movie, 160)
+    assert_allclose(movie.translate, [0, 80, 80])
+    assert_allclose(plain.translate, [0, 50, 50])
+
+
+def test_calibration_leaves_what_lies_elsewhere_alone(viewer):
+    first = viewer.add_image(np.zeros((3, HEIGHT, WIDTH)), name="first")
+    second = viewer.add_image(np.zeros((3, HEIGHT, WIDTH)), name="second")
+    image = layers.show_image(viewer, second, spot(2), factor=2, name="image")
+    layers.calibrate(viewer, first, 100)
+    assert [layers.pixel_size_nm(layer) for layer in (second, image)] == [None, None]
+    assert_allclose(image.scale, [0.5, 0.5])

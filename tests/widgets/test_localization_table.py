@@ -92,7 +92,7 @@ def test_the_third_click_on_a_header_is_back_to_the_order_of_the_table(filled, q
 def test_rows_within_the_limits_are_shown_and_the_limits_are_included(filled):
     limit(filled, "photons", "200", "300")
     assert filled.shown_rows().tolist() == [0, 3]
-    assert filled._count.text() == "2 of 5"
+    assert filled._count.text() == "2 of 5 pass"
 
 
 def test_without_limits_rows_without_a_value_are_shown(filled):
@@ -167,17 +167,48 @@ def test_a_table_with_other_columns_is_in_its_own_order(filled):
     assert filled._header.sortIndicatorSection() == -1
 
 
-def test_an_empty_table_cannot_be_saved_and_says_why(table):
+def test_a_row_is_selected_by_its_number_and_not_told(filled, qtbot):
+    sort(filled, "frame")
+    limit(filled, "y [nm]", "15")
+    with qtbot.assertNotEmitted(filled.row_selected):
+        filled.select_row(3)
+    assert filled.selected_rows().tolist() == [3]
+    assert filled._view.currentIndex().data() == "1"
+    # the user may go on from there with the keys
+    with qtbot.waitSignal(filled.row_selected) as signal:
+        filled._view.setCurrentIndex(filled._model.index(2, 0))
+    assert signal.args == [2]
+
+
+def test_nothing_is_selected_for_a_number_that_does_not_pass_the_filter(filled):
+    select(filled, 1)
+    limit(filled, "y [nm]", "15")
+    filled.select_row(0)
+    assert filled.selected_rows().tolist() == []
+
+
+def test_a_row_far_down_is_scrolled_to(table):
+    n = 10_000
+    table.set_localizations(Localizations(np.arange(n), np.zeros(n), np.zeros(n)))
+    table.show()
+    table.select_row(9_000)
+    assert (
+        table._view.viewport()
+        .rect()
+        .contains(table._view.visualRect(table._view.currentIndex()).center())
+    )
+
+
+def test_another_filter_is_told(filled, qtbot):
+    with qtbot.waitSignal(filled.filtered):
+        limit(filled, "photons", "150")
+    assert filled.shown_rows().tolist() == [0, 3, 4]
+
+
+def test_an_empty_table_can_be_sorted(table):
     assert table._count.text() == "0 localizations"
-    assert not table._export.isEnabled()
-    assert "no localizations" in table._export.toolTip()
     sort(table, "frame")
     assert table.selected_rows().tolist() == []
-
-
-def test_the_button_asks_to_save(filled, qtbot):
-    with qtbot.waitSignal(filled.export_requested):
-        qtbot.mouseClick(filled._export, Qt.MouseButton.LeftButton)
 
 
 def test_a_million_rows_are_sorted_filtered_and_painted_without_looking_at_each(table, qtbot):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -37,6 +38,7 @@ def add_epochs(plot, training, validation):
     for epoch, (first, second) in enumerate(zip(training, validation, strict=True), start=1):
         plot.add(epoch, first, second, second < best)
         best = min(best, second)
+    plot.draw()
 
 
 def axes_of(plot):
@@ -66,8 +68,21 @@ def test_both_losses_of_every_epoch_are_drawn_and_the_best_epoch_is_marked(plot)
     }
 
 
+def test_epochs_that_arrive_together_are_drawn_once(plot, qtbot, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(plot, "_style", lambda axes: drawn.append(len(axes.lines[0].get_xdata())))
+    for epoch in range(1, 301):
+        plot.add(epoch, 2.0, 2.0, False)
+    assert drawn == []
+
+    qtbot.waitUntil(lambda: bool(drawn))
+
+    assert drawn == [300]
+
+
 def test_a_resumed_training_begins_with_a_later_epoch(plot):
     plot.add(41, 0.2, 0.3, False)
+    plot.draw()
 
     assert curves_of(plot) == {"training": [[41, 0.2]], "validation": [[41, 0.3]]}
 
@@ -92,12 +107,70 @@ def test_a_logarithmic_axis_is_labelled_with_plain_numbers(plot):
     assert sorted(shown) == ["0.02", "0.05", "0.1", "0.2", "0.5"]
 
 
+@pytest.mark.parametrize(
+    ("scale", "title"),
+    [
+        (0.0012, "loss"),
+        (9000.0, "loss"),
+        (1.5e-5, "loss / 10⁻⁵"),
+        (3e26, "loss / 10²⁶"),
+        (-2e6, "loss / 10⁶"),
+    ],
+)
+def test_losses_of_any_magnitude_have_short_labels_and_nothing_lies_on_the_legend(
+    plot, scale, title
+):
+    add_epochs(plot, [1.03 * scale, 0.98 * scale], [1.04 * scale, scale])
+    plot._canvas.draw()
+
+    axis = axes_of(plot).yaxis
+    assert axis.label.get_text() == title
+    # matplotlib would write a factor or a summand there
+    assert axis.get_offset_text().get_text() == ""
+    labels = [label.get_text() for label in axis.get_ticklabels()]
+    assert len(set(labels)) == len(labels) >= 3
+    power = 10.0 ** (0 if title == "loss" else np.floor(np.log10(abs(1.04 * scale))))
+    assert [float(label) * power for label in labels] == pytest.approx(axis.get_ticklocs())
+    # inside the margin, beside the title
+    left = axis.label.get_window_extent().x1
+    assert all(label.get_window_extent().x0 > left for label in axis.get_ticklabels())
+
+
+def test_the_epochs_of_an_earlier_training_come_back_at_once(plot):
+    plot.restore([(1, 3.0, 2.8), (2, 2.0, 2.2), (3, 1.5, 2.4)])
+    plot.add(4, 1.2, 2.0, True)
+    plot.draw()
+
+    assert curves_of(plot) == {
+        "training": [[1, 3.0], [2, 2.0], [3, 1.5], [4, 1.2]],
+        "validation": [[1, 2.8], [2, 2.2], [3, 2.4], [4, 2.0]],
+        "best: epoch 4": [[4, 2.0]],
+    }
+    plot.restore([])
+    assert not plot._canvas.isVisible()
+
+
+def test_labels_of_a_long_logarithmic_axis_do_not_touch(plot):
+    add_epochs(plot, np.geomspace(2e-6, 1e-12, 20), np.geomspace(2e-6, 1e-12, 20))
+    plot._canvas.draw()
+
+    low, high = axes_of(plot).get_ylim()
+    shown = sorted(
+        label.get_window_extent().intervaly.tolist()
+        for label in axes_of(plot).get_yticklabels(which="both")
+        if low <= label.get_position()[1] <= high and label.get_text()
+    )
+    assert len(shown) >= 3
+    assert all(below[1] <= above[0] for below, above in pairwise(shown))
+
+
 def test_a_new_training_starts_with_an_empty_plot(plot):
     add_epochs(plot, [3.0, 2.0], [2.8, 2.2])
     plot.clear()
     assert not plot._canvas.isVisible()
 
     plot.add(1, 1.0, 1.1, True)
+    plot.draw()
 
     assert plot._canvas.isVisible()
     assert curves_of(plot) == {
@@ -151,6 +224,7 @@ def luminance(name):
 
 def test_the_wheel_scrolls_the_widget_and_not_the_plot(plot):
     plot.add(1, 3.0, 2.0, True)
+    plot.draw()
 
     assert plot._canvas.testAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
 
@@ -161,6 +235,7 @@ def test_drawing_takes_no_time_that_anybody_notices(plot):
     def draw(epoch):
         start = time.thread_time()
         plot.add(epoch, 0.01, 0.02, False)
+        plot.draw()
         plot._canvas.draw()
         return time.thread_time() - start
 

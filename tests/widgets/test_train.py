@@ -9,7 +9,9 @@ import sys
 import textwrap
 import threading
 from dataclasses import replace
+from pathlib import Path
 
+import npe2
 import numpy as np
 import pytest
 import torch
@@ -18,8 +20,17 @@ pytest.importorskip("pytestqt")
 
 from napari.components import ViewerModel
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication, QLabel, QLineEdit, QPushButton
+from qtpy.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QFileDialog,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QSlider,
+)
 
+import napari_dl4smlm
 from napari_dl4smlm.backend import InputError, open_training_data
 from napari_dl4smlm.backend.losses.registry import LOSSES
 from napari_dl4smlm.backend.models.model_file import load_model
@@ -27,12 +38,23 @@ from napari_dl4smlm.backend.models.registry import MODELS
 from napari_dl4smlm.backend.simulation.config import SimulationConfig
 from napari_dl4smlm.backend.training.config import DataConfig, TrainingConfig
 from napari_dl4smlm.backend.training.events import StepFinished
+from napari_dl4smlm.widgets.forms.field_editors import ChoiceEditor
 from napari_dl4smlm.widgets.layers.layers import mark_of
+from napari_dl4smlm.widgets.loss_plot import LossPlot
+from napari_dl4smlm.widgets.predict.widget import PredictWidget
 from napari_dl4smlm.widgets.session import Session, TrainingSource
-from napari_dl4smlm.widgets.train.facts import LOSS_LABELS, MODEL_LABELS, network_cost
+from napari_dl4smlm.widgets.train.facts import (
+    LOSS_LABELS,
+    MODEL_LABELS,
+    TorchFacts,
+    network_cost,
+)
 from napari_dl4smlm.widgets.train.file import ModelFile
 from napari_dl4smlm.widgets.train.form import TrainingForm
-from napari_dl4smlm.widgets.train.run import TrainingRun
+from napari_dl4smlm.widgets.train.progress import TrainingProgress
+from napari_dl4smlm.widgets.train.run import EarlierEpochs, TrainingRun
+from napari_dl4smlm.widgets.train.source_choice import SourceChoice
+from napari_dl4smlm.widgets.train.trained_model import copy_model
 from napari_dl4smlm.widgets.train.widget import TrainWidget
 from napari_dl4smlm.widgets.wrapped_text import WrappedText
 
@@ -62,6 +84,14 @@ def simulated(open_data=lambda seed: open_training_data(DATA, seed=seed), config
         upsampling_factor=2,
         pixel_size_nm=100.0,
     )
+
+
+def simulated_at(factor):
+    """Patches whose upsampling the user may change."""
+    config = DATA.model_copy(update={"upsampling_factor": factor})
+    source = simulated(lambda seed: open_training_data(config, seed=seed), config)
+    summary = f"simulated patches · 100 nm · ×{factor}"
+    return replace(source, summary=summary, upsampling_factor=factor, at_upsampling=simulated_at)
 
 
 @pytest.fixture
@@ -222,6 +252,93 @@ def test_what_is_wrong_with_the_form_disables_train(widget):
 
     assert not button(widget, "Train").isEnabled()
     assert "Model options" in button(widget, "Train").toolTip()
+
+
+def upsampling(widget):
+    return widget.findChild(SourceChoice).findChild(ChoiceEditor)
+
+
+def offered(choice):
+    combo = choice.findChild(QComboBox)
+    return [combo.itemText(row) for row in range(combo.count())]
+
+
+def test_another_upsampling_than_that_of_the_data_can_be_chosen(widget, session, qtbot, tmp_path):
+    session.data = simulated_at(2)
+    assert offered(upsampling(widget)) == ["×1", "×2", "×4", "×8"]
+    assert upsampling(widget).value() == 2
+
+    upsampling(widget).set_value(4)
+
+    assert "simulated patches · 100 nm · ×4" in shown(widget)
+    assert "--upsampling 4" in shown(widget)
+    assert session.data.upsampling_factor == 2
+    train(widget, qtbot)
+    best, _ = only_model(tmp_path)
+    assert load_model(best).card.upsampling_factor == 4
+
+    session.data = simulated_at(8)
+    assert upsampling(widget).value() == 8
+
+
+def test_true_images_fix_the_upsampling(widget, session):
+    session.data = replace(simulated(), summary="pairs")
+
+    assert offered(upsampling(widget)) == ["×2"]
+    assert not upsampling(widget).isEnabled()
+    assert "2 times as fine" in upsampling(widget).toolTip()
+
+    session.data = None
+    assert offered(upsampling(widget)) == ["–"]
+    assert "Data widget" in upsampling(widget).toolTip()
+
+
+def test_the_upsampling_of_a_training_is_fixed_while_it_runs(widget, session, qtbot):
+    session.data = simulated_at(2)
+    form(widget).set_values(ENDLESS)
+    press(widget, "Train", qtbot)
+
+    assert not upsampling(widget).isEnabled()
+    assert "stop it first" in upsampling(widget).toolTip()
+
+    press(widget, "Stop", qtbot)
+    wait_until_at_rest(widget, qtbot)
+    assert upsampling(widget).isEnabled()
+
+
+def test_lambda_has_the_default_of_the_loss_in_the_middle_of_its_slider(widget, qtbot):
+    widget.show()
+    wait_for(widget, "parameters · 0.", qtbot)
+    slider = widget.findChild(QSlider)
+    assert slider.value() == 0
+    assert slider.toolTip() == "In the middle: the default, 400"
+
+    form(widget).set_values({"loss": "weighted_mae"})
+    slider.setValue(slider.minimum())
+
+    assert form(widget).build().lambda_ == 0.1
+    assert "--lambda 0.1" in shown(widget)
+    form(widget).set_values({"loss": "l1l2", "lambda": None})
+    assert form(widget).build().lambda_ is None
+    assert slider.value() == 0
+    assert "sparser, drops" in shown(widget)
+    assert "and more haze" in shown(widget)
+
+
+def test_what_no_number_means_is_said_in_the_words_of_the_field(widget):
+    tips = {box.placeholderText() for box in widget.findChildren(QLineEdit)}
+    assert {"never", "no limit"} <= tips
+
+
+def test_a_machine_without_a_gpu_says_so_in_letters_that_every_font_has(widget, qtbot):
+    facts = TorchFacts(
+        {"cpu": "Intel Xeon, 2 cores"}, ("NVIDIA or AMD GPU: no driver.",), {"l1l2": 400.0}
+    )
+    form(widget).set_facts(facts)
+
+    [line] = [text for text in shown(widget).splitlines() if "no GPU" in text]
+    assert line == "Intel Xeon, 2 cores · no GPU (why?)"
+    assert line.encode("latin-1")
 
 
 def test_the_form_becomes_the_config_and_the_command(widget, tmp_path):
@@ -405,6 +522,222 @@ def test_a_failure_stays_readable_and_the_next_training_works(widget, session, q
     assert session.model_path.exists()
 
 
+# what becomes of a model
+
+
+@pytest.fixture
+def save_as(monkeypatch):
+    """Answer the dialog of "Save as…"."""
+
+    def answer(path):
+        monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, **__: (str(path), ""))
+
+    return answer
+
+
+def test_a_model_is_saved_where_the_user_says_and_nothing_is_overwritten(
+    widget, session, qtbot, tmp_path, save_as
+):
+    train(widget, qtbot)
+    best = session.model_path
+    assert f"Predict has the best model now:\n{best}" in shown(widget)
+    (tmp_path / "mine.safetensors").write_bytes(b"precious")
+
+    save_as(tmp_path / "mine")
+    press(widget, "Save as…", qtbot)
+
+    assert (tmp_path / "mine.safetensors").read_bytes() == best.read_bytes()
+    assert (tmp_path / "mine.previous.safetensors").read_bytes() == b"precious"
+    assert "The older file is now mine.previous.safetensors" in shown(widget)
+    # what Predict has, and what training goes on from, is where it was
+    assert session.model_path == best
+    # the user may think better of it
+    save_as("")
+    press(widget, "Save as…", qtbot)
+    assert len(list(tmp_path.glob("*.safetensors"))) == 2
+
+
+def test_a_model_that_cannot_be_saved_says_why(widget, session, qtbot, tmp_path, save_as):
+    train(widget, qtbot)
+
+    save_as(tmp_path / "absent" / "mine.safetensors")
+    press(widget, "Save as…", qtbot)
+    assert "mine.safetensors cannot be written (No such file or directory)" in shown(widget)
+
+    save_as(session.model_path)
+    press(widget, "Save as…", qtbot)
+    assert "is this model itself" in shown(widget)
+    assert load_model(session.model_path).card.history
+
+    session.model_path.rename(tmp_path / "elsewhere.safetensors")
+    save_as(tmp_path / "mine.safetensors")
+    press(widget, "Save as…", qtbot)
+    assert "any more" in shown(widget)
+    assert not (tmp_path / "mine.safetensors").exists()
+
+
+def test_a_copy_that_fails_leaves_the_older_file(tmp_path, monkeypatch):
+    (tmp_path / "model.safetensors").write_bytes(b"new")
+    (tmp_path / "mine.safetensors").write_bytes(b"precious")
+
+    def fail(source, target):
+        target.write_bytes(b"ne")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("napari_dl4smlm.widgets.train.trained_model.shutil.copyfile", fail)
+    with pytest.raises(InputError, match="No space left on device"):
+        copy_model(tmp_path / "model.safetensors", tmp_path / "mine.safetensors")
+
+    assert (tmp_path / "mine.safetensors").read_bytes() == b"precious"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_predict_is_given_the_model_again_when_it_has_another_one(widget, session, qtbot):
+    train(widget, qtbot)
+    best, session.model_path = session.model_path, None
+
+    press(widget, "Use in Predict", qtbot)
+
+    assert session.model_path == best
+
+
+def test_in_a_window_the_predict_widget_opens_with_the_model(
+    make_napari_viewer, npe2pm, session, widget, qtbot, tmp_path
+):
+    train(widget, qtbot)
+    manifest = Path(napari_dl4smlm.__file__).parent / "napari.yaml"
+    npe2pm.register(npe2.PluginManifest.from_file(manifest))
+    viewer = make_napari_viewer(show=True)
+    in_window = TrainWidget(viewer)
+    viewer.window.add_dock_widget(in_window, name="Train")
+    in_window._model_path = session.model_path
+    in_window._show_state()
+
+    press(in_window, "Use in Predict", qtbot)
+
+    assert Session.of(viewer).model_path == session.model_path
+    predict = viewer.window._qt_window.findChild(PredictWidget)
+    qtbot.waitUntil(predict.isVisible, timeout=TIMEOUT_MS)
+    # it says what the model is once it was read
+    wait_for(predict, "FID-STORM · ×2 · 100 nm", qtbot)
+
+
+def curves(widget):
+    plot = widget.findChild(LossPlot)
+    return [(epoch.number, epoch.training_loss, epoch.validation_loss) for epoch in plot._epochs]
+
+
+def test_a_model_of_an_earlier_session_goes_on_with_its_options_and_its_curves(
+    widget, session, qtbot, tmp_path
+):
+    form(widget).set_values({"lambda": 123, "seed": 5})
+    train(widget, qtbot)
+    best, last = only_model(tmp_path)
+    first = curves(widget)
+    other_viewer = ViewerModel()
+    Session.of(other_viewer).data = simulated()
+    other = TrainWidget(other_viewer)
+    qtbot.addWidget(other)
+    other.findChild(ModelFile).set_chosen(best)
+    assert "Resume goes on with it" in shown(other)
+
+    press(other, "Take over its options", qtbot)
+    assert form(other).build().lambda_ == 123
+    assert form(other).build().seed == 5
+    form(other).set_values({"epochs": 3})
+    press(other, "Resume", qtbot)
+    wait_for(other, "Finished after epoch 3", qtbot)
+
+    drawn = curves(other)
+    assert drawn[:2] == first
+    assert [number for number, *_ in drawn] == [1, 2, 3]
+    assert len(load_model(last).card.history) == 3
+    other.deleteLater()
+    wait_for_threads(qtbot)
+
+
+def test_a_model_of_another_upsampling_is_not_resumed(widget, session, qtbot, tmp_path):
+    session.data = simulated_at(2)
+    train(widget, qtbot)
+    best, last = only_model(tmp_path)
+    before = last.read_bytes()
+    upsampling(widget).set_value(4)
+    form(widget).set_values({"epochs": 3})
+
+    press(widget, "Resume", qtbot)
+    wait_for(widget, f"{best.name} was trained with upsampling ×2, but ×4 is chosen", qtbot)
+    wait_until_at_rest(widget, qtbot)
+
+    assert last.read_bytes() == before
+    widget.findChild(ModelFile).set_chosen(best)
+    press(widget, "Take over its options", qtbot)
+    assert upsampling(widget).value() == 2
+
+
+def test_a_damaged_model_gives_no_options_and_says_why(widget, qtbot, tmp_path):
+    widget.findChild(ModelFile).set_chosen(tmp_path / "mine.safetensors")
+    (tmp_path / "mine.last.safetensors").write_bytes(b"damaged")
+    before = form(widget).values()
+    form(widget).changed.emit()
+
+    press(widget, "Take over its options", qtbot)
+
+    assert "mine.last.safetensors" in shown(widget)
+    assert form(widget).values() == before
+
+
+def test_of_earlier_epochs_what_is_known_is_drawn(qtbot):
+    progress = TrainingProgress()
+    qtbot.addWidget(progress)
+    entry = {"training_loss": 2.0, "validation_loss": 3.0, "learning_rate": 0.1}
+    progress.tell(
+        EarlierEpochs(
+            [
+                {"epoch": 1, "training_loss": 5.0},
+                entry | {"epoch": 2, "validation_jaccard": 0.5},
+                entry | {"epoch": 3, "validation_loss": 4.0},
+            ]
+        )
+    )
+
+    assert curves(progress) == [(2, 2.0, 3.0), (3, 2.0, 4.0)]
+    assert "Best: epoch 2 · loss 3 · Jaccard 0.50" in shown(progress)
+
+
+def test_of_no_earlier_epochs_nothing_is_drawn(qtbot):
+    progress = TrainingProgress()
+    qtbot.addWidget(progress)
+    progress.tell(EarlierEpochs([]))
+
+    assert curves(progress) == []
+
+
+def test_where_nothing_can_be_written_models_go_to_the_home_of_the_user(
+    widget, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("napari_dl4smlm.widgets.train.file.os.access", lambda *_: False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+
+    assert widget.findChild(ModelFile).path().parent == tmp_path / "home" / "dl4smlm-models"
+
+
+def test_a_file_that_the_command_needs_but_cannot_be_written_is_told(
+    widget, session, qtbot, tmp_path
+):
+    session.data = simulated(
+        config=DataConfig(simulation=SimulationConfig(density=5), upsampling_factor=2)
+    )
+    (tmp_path / "file").touch()
+    widget.findChild(ModelFile).set_chosen(tmp_path / "file" / "mine.safetensors")
+    QApplication.clipboard().setText("before")
+
+    press(widget, "Copy, and write the file", qtbot)
+
+    assert "mine.yaml cannot be written (Not a directory)" in shown(widget)
+    assert QApplication.clipboard().text() == "before"
+
+
 # previews
 
 
@@ -428,7 +761,11 @@ def test_previews_lie_where_the_movie_lies_and_go_on_without_it(widget, viewer, 
     train(widget, qtbot)
     qtbot.waitUntil(lambda: len(previews(viewer)) == 3, timeout=TIMEOUT_MS)
     frame = previews(viewer)["frame"]
-    assert tuple(frame.translate) == (5, 7)
+    # a part of a frame, on whole pixels of the movie
+    corner = frame.translate - (5, 7)
+    assert (corner == corner.round()).all()
+    assert (corner >= 0).all()
+    assert (corner + frame.data.shape <= 64).all()
 
     viewer.layers.remove(movie)
     viewer.add_points(name="movie")

@@ -37,6 +37,11 @@ class Epoch:
     number: int
 
 
+@dataclass(frozen=True)
+class Picture:
+    number: int
+
+
 class Audience:
     """Writes down what a worker tells, and in which thread."""
 
@@ -55,7 +60,7 @@ class Audience:
 
 @pytest.fixture
 def worker(qtbot):
-    worker = EventWorker(latest_only=(Step,))
+    worker = EventWorker(latest_only=(Step, Picture))
     yield worker
     assert worker.close(TIMEOUT_MS / 1000)
 
@@ -143,6 +148,47 @@ def test_no_step_arrives_after_the_epoch_that_it_belongs_to(worker, audience, qt
     )
 
 
+def test_steps_are_told_however_fast_epochs_come(worker, audience, qtbot):
+    def train(stop):
+        for number in itertools.count():
+            yield Step(number)
+            yield Epoch(number)
+            if stop.is_set():
+                return
+
+    # an epoch takes as long to show as a turn may last
+    worker.event_arrived.connect(
+        lambda event: spin(seconds=0.04) if isinstance(event, Epoch) else None
+    )
+    worker.start(train)
+    qtbot.waitUntil(
+        lambda: sum(isinstance(event, Step) for event in audience.told) >= 5, timeout=TIMEOUT_MS
+    )
+
+    worker.close()
+    assert audience.told == sorted(audience.told, key=lambda e: (e.number, isinstance(e, Epoch)))
+    assert [event.number for event in audience.told if isinstance(event, Epoch)] == list(
+        range(sum(isinstance(event, Epoch) for event in audience.told))
+    )
+
+
+def test_kinds_of_which_the_latest_matters_do_not_fill_the_mailbox(worker, audience, qtbot):
+    made = threading.Event()
+
+    def predict(stop):
+        for number in range(1000):
+            yield Step(number)
+            yield Picture(number)
+        made.set()
+
+    worker.start(predict)
+    # no event loop runs meanwhile: of a full mailbox, this would not come to its end
+    assert made.wait(TIMEOUT_MS / 1000)
+    qtbot.waitUntil(lambda: bool(audience.ends), timeout=TIMEOUT_MS)
+
+    assert audience.told == [Step(999), Picture(999)]
+
+
 def test_a_viewer_that_is_busy_holds_the_stream_back(worker):
     made, many_are_made = [], threading.Event()
 
@@ -217,6 +263,7 @@ def test_the_event_loop_keeps_answering_while_many_slow_events_arrive(worker, au
         (MemoryError(), "MemoryError"),
         (OSError(28, "No space left on device"), "OSError: [Errno 28] No space left"),
         (SystemExit(1), "SystemExit: 1"),
+        (RuntimeError("no device\nCompile with TORCH_USE_CUDA_DSA"), "RuntimeError: no device"),
     ],
 )
 def test_an_unexpected_error_ends_the_stream_and_is_told_with_its_traceback(
@@ -231,6 +278,7 @@ def test_an_unexpected_error_ends_the_stream_and_is_told_with_its_traceback(
     [(told, details)] = audience.ends
     assert audience.told == [1]
     assert told.startswith(f"Unexpected: {message}")
+    assert "\n" not in told
     assert "in train" in details
 
 

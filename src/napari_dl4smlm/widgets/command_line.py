@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from napari_dl4smlm.backend.config_file import write_config
+from napari_dl4smlm.backend.option_pairs import options_text
 from napari_dl4smlm.backend.simulation.config import SimulationConfig
-from napari_dl4smlm.cli.options import write_config
 from napari_dl4smlm.cli.predict import predict
 from napari_dl4smlm.cli.train import train
-from napari_dl4smlm.widgets.forms.option_pairs import options_text
 
 if TYPE_CHECKING:
     import click

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
     QLabel,
-    QPushButton,
+    QSizePolicy,
     QTableView,
     QVBoxLayout,
     QWidget,
@@ -54,6 +54,7 @@ _COLUMNS = {
 }
 
 _MOST_RESTORED_PARTS = 1000
+_LOWEST_PX = 150
 
 
 class LocalizationModel(QAbstractTableModel):
@@ -161,7 +162,7 @@ class LocalizationModel(QAbstractTableModel):
 
 
 class LocalizationTable(QWidget):
-    """A table of localizations, with a filter above it and a button to save it below.
+    """A table of localizations, with a filter above it and their number below.
 
     A click on a header sorts. What is selected stays so while it is shown, unless it ends up
     scattered over more than a thousand places.
@@ -169,13 +170,14 @@ class LocalizationTable(QWidget):
     Attributes
     ----------
     row_selected
-        Emitted with the number of a localization in the unsorted table when it becomes current.
-    export_requested
-        Emitted when the user wants to save the table; see :meth:`shown_rows`.
+        Emitted with the number of a localization in the unsorted table when the user has made it
+        the current one.
+    filtered
+        Emitted when other localizations may be shown; see :meth:`shown_rows`.
     """
 
     row_selected = Signal(int)
-    export_requested = Signal()
+    filtered = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -192,8 +194,6 @@ class LocalizationTable(QWidget):
         self._lowest.set_placeholder("min")
         self._highest.set_placeholder("max")
         self._count = QLabel()
-        self._export = QPushButton("Save table…")
-        self._export.clicked.connect(lambda: self.export_requested.emit())
         self._column.currentIndexChanged.connect(lambda _: self._filter())
         for box in (self._lowest, self._highest):
             box.changed.connect(self._filter)
@@ -228,6 +228,18 @@ class LocalizationTable(QWidget):
         """Return which localizations pass the filter, in the order in which they are shown."""
         return self._model.rows
 
+    def select_row(self, number: int) -> None:
+        """Select a localization and scroll to it; nothing is selected if the filter hides it.
+
+        `row_selected` is not emitted: whoever calls this knows.
+        """
+        rows = np.flatnonzero(self._model.rows == number).tolist()
+        index = self._model.index(rows[0], 0) if rows else QModelIndex()
+        self._current = number if rows else None
+        flags = QItemSelectionModel.SelectionFlag
+        self._selection.setCurrentIndex(index, flags.ClearAndSelect | flags.Rows)
+        self._view.scrollTo(index)
+
     def _filter(self) -> None:
         lowest, highest = (
             value if isinstance(value := box.value(), int | float) else None
@@ -236,9 +248,8 @@ class LocalizationTable(QWidget):
         if self._column.currentIndex() >= 0:
             self._model.keep(self._column.currentIndex(), lowest, highest)
         shown, n = len(self._model.rows), self._n_localizations
-        self._count.setText(f"{n:,} localizations" if shown == n else f"{shown:,} of {n:,}")
-        self._export.setEnabled(shown > 0)
-        self._export.setToolTip("" if shown else "There are no localizations to save.")
+        self._count.setText(f"{n:,} localizations" if shown == n else f"{shown:,} of {n:,} pass")
+        self.filtered.emit()
 
     def _on_current(self, index: QModelIndex) -> None:
         current = int(self._model.rows[index.row()]) if index.isValid() else None
@@ -273,14 +284,11 @@ class LocalizationTable(QWidget):
         above = QHBoxLayout()
         for control in (self._column, self._lowest, self._highest):
             above.addWidget(control, 1)
-        below = QHBoxLayout()
-        below.addWidget(self._count, 1)
-        below.addWidget(self._export)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(above)
         layout.addWidget(self._view, 1)
-        layout.addLayout(below)
+        layout.addWidget(self._count)
 
 
 def _header() -> QHeaderView:
@@ -289,6 +297,7 @@ def _header() -> QHeaderView:
     # the third click on a header is back to the order of the table
     header.setSortIndicatorClearable(True)
     header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
+    header.setStretchLastSection(True)
     # as wide as the first rows need: looking at a million takes seconds
     header.setResizeContentsPrecision(100)
     return header
@@ -303,6 +312,9 @@ def _view_of(selection: QItemSelectionModel, header: QHeaderView) -> QTableView:
     header.setSelectionModel(QItemSelectionModel(selection.model(), header))
     view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
     view.setWordWrap(False)
+    # it takes the height that is left over, and of its own only a few rows
+    view.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
+    view.setMinimumHeight(_LOWEST_PX)
     view.setSortingEnabled(True)
     rows = QHeaderView(Qt.Orientation.Vertical)
     rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtGui import QPalette
 from qtpy.QtWidgets import QLabel, QStackedLayout, QWidget
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from matplotlib.axes import Axes
     from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 
@@ -23,6 +26,11 @@ _LOGARITHMIC_FROM = 10
 # left, bottom, width and height as shares of the figure, with room for labels of five digits at the
 # width of a dock; to measure the labels each time would double the time to draw
 _AXES = (0.2, 0.19, 0.77, 0.7)
+# from that ratio on there is no room for labels at 2 and 5
+_CROWDED_FROM = 1000
+# losses between these are written as they are; labels of others would be too long
+_PLAIN = (1e-3, 1e4)
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 # with more epochs, markers would run into one another
 _MOST_MARKERS = 25
 
@@ -46,9 +54,13 @@ class LossPlot(QWidget):
         self._canvas: FigureCanvasQTAgg | None = None
         self._epochs: list[_Epoch] = []
         self._best: _Epoch | None = None
+        # epochs that arrive together are drawn once
+        self._pending = QTimer(self)
+        self._pending.setSingleShot(True)
+        self._pending.timeout.connect(self.draw)
 
     def add(self, epoch: int, training_loss: float, validation_loss: float, is_best: bool) -> None:
-        """Draw one more epoch.
+        """Add an epoch, which is drawn with all others that arrive with it.
 
         Parameters
         ----------
@@ -62,12 +74,27 @@ class LossPlot(QWidget):
         self._epochs.append(_Epoch(epoch, training_loss, validation_loss))
         if is_best:
             self._best = self._epochs[-1]
-        self._draw()
+        self._pending.start()
+
+    def restore(self, epochs: Iterable[tuple[int, float, float]]) -> None:
+        """Show the epochs of an earlier training, and no others.
+
+        Parameters
+        ----------
+        epochs
+            Number, training loss and validation loss of each, in order.
+        """
+        self.clear()
+        self._epochs = [_Epoch(*epoch) for epoch in epochs]
+        if self._epochs:
+            self._best = min(self._epochs, key=lambda epoch: epoch.validation_loss)
+            self._pending.start()
 
     def clear(self) -> None:
         """Forget all epochs, for a new training."""
         self._epochs.clear()
         self._best = None
+        self._pending.stop()
         self._pages.setCurrentIndex(0)
 
     def changeEvent(self, event: QEvent | None) -> None:
@@ -75,9 +102,11 @@ class LossPlot(QWidget):
         super().changeEvent(event)
         is_new_style = event is not None and event.type() == QEvent.Type.StyleChange
         if is_new_style and self._epochs:
-            self._draw()
+            self.draw()
 
-    def _draw(self) -> None:
+    def draw(self) -> None:
+        """Draw all epochs."""
+        self._pending.stop()
         if self._canvas is None:
             self._canvas = _new_canvas()
             self._pages.addWidget(self._canvas)
@@ -120,20 +149,23 @@ class LossPlot(QWidget):
                 markeredgecolor=self._text_colour(),
                 label=f"best: epoch {self._best.number}",
             )
-        drawn = [value for values in losses for value in values]
-        if max(drawn) > _LOGARITHMIC_FROM * min(drawn) > 0:
-            _make_logarithmic(axes)
+
+    def _losses(self) -> list[float]:
+        return [loss for epoch in self._epochs for loss in epoch[1:]]
 
     def _style(self, axes: Axes) -> None:
         from napari_dl4smlm.backend.figures.style import FONT_PT, style_plot, whole_numbers_along_x
 
         colour = self._text_colour()
-        style_plot(axes, xlabel="epoch", ylabel="loss")
+        exponent = _exponent(max(map(abs, self._losses())))
+        unit = f" / 10{str(exponent).translate(_SUPERSCRIPTS)}" if exponent else ""
+        style_plot(axes, xlabel="epoch", ylabel=f"loss{unit}")
         whole_numbers_along_x(axes)
+        _label_losses(axes, self._losses(), exponent)
         axes.set_facecolor("none")
         axes.spines[:].set_color(colour)
         axes.tick_params(which="both", colors=colour)
-        for label in (axes.xaxis.label, axes.yaxis.label, axes.yaxis.get_offset_text()):
+        for label in (axes.xaxis.label, axes.yaxis.label):
             label.set_color(colour)
         axes.legend(
             loc="lower right",
@@ -168,11 +200,24 @@ def _new_canvas() -> FigureCanvasQTAgg:
     return canvas
 
 
-def _make_logarithmic(axes: Axes) -> None:
-    from matplotlib.ticker import LogLocator
+def _exponent(largest: float) -> int:
+    """Return the power of ten that the axis counts in, 0 where losses are written as they are."""
+    if largest == 0 or _PLAIN[0] <= largest < _PLAIN[1]:
+        return 0
+    return math.floor(math.log10(largest))
 
-    axes.set_yscale("log")
-    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
-    # plain numbers: powers of ten take long to draw
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("{x:g}")
+
+def _label_losses(axes: Axes, losses: list[float], exponent: int) -> None:
+    """Label the vertical axis without the number that matplotlib would write above it."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+    # plain numbers: mathematical text, such as powers of ten, takes long to draw
+    plain = FuncFormatter(lambda loss, _: f"{loss / 10.0**exponent:g}")
+    span = max(losses) / min(losses) if min(losses) > 0 else 0.0
+    if span > _LOGARITHMIC_FROM:
+        axes.set_yscale("log")
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+        axes.yaxis.set_minor_formatter(plain if span < _CROWDED_FROM else NullFormatter())
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter(plain)

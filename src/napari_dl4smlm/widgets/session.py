@@ -11,6 +11,7 @@ from psygnal import Signal
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from typing import Literal
 
     from napari.components import ViewerModel
 
@@ -37,6 +38,9 @@ class TrainingSource:
         Fine pixels per camera pixel.
     pixel_size_nm
         Camera pixel; ``None`` where pairs of images do not tell it.
+    at_upsampling
+        Takes another factor and returns the same data for it; ``None`` where the true images fix
+        the factor.
     """
 
     open: Callable[[int], TrainingData]
@@ -45,6 +49,7 @@ class TrainingSource:
     summary: str
     upsampling_factor: int
     pixel_size_nm: float | None
+    at_upsampling: Callable[[Literal[1, 2, 4, 8]], TrainingSource] | None = None
 
 
 class Session:

@@ -6,6 +6,7 @@ empties ten times per second. No Qt object is touched by the other thread.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
@@ -44,8 +45,8 @@ class EventWorker(QObject):
     Parameters
     ----------
     latest_only
-        Types of events of which only the latest matters, such as ``StepFinished``: at most one of
-        each is told at a time, ten times per second.
+        Types of events of which only the latest matters, such as ``StepFinished``: ten times per
+        second one of each is told, however fast other events come in.
     parent
         Whoever owns the worker, usually a widget.
 
@@ -177,12 +178,13 @@ class EventWorker(QObject):
         # looked at before the mailbox: what is over by then adds nothing to it
         is_over = running.result.done()
         turn_ends = time.perf_counter() + _LONGEST_TURN_S
-        while (event := running.stream.take()) is not None:
+        told: set[type] = set()
+        while (event := running.stream.take(told)) is not None:
             self.event_arrived.emit(event)
             # what is connected may have closed this stream, or have run an event loop of its own
             if self._running is not running or time.perf_counter() > turn_ends:
                 return False
-        return is_over
+        return is_over and running.stream.is_told
 
     def _take_failure(self) -> tuple[str, str] | None:
         """Forget the stream that is over, and describe its error, if there was one.
@@ -196,7 +198,9 @@ class EventWorker(QObject):
             return None
         message = str(error)
         if not isinstance(error, InputError):
-            message = f"Unexpected: {''.join(traceback.format_exception_only(error)).strip()}"
+            # those of CUDA go on with advice for programmers
+            line, _, _ = traceback.format_exception_only(error)[-1].strip().partition("\n")
+            message = f"Unexpected: {line}"
         details = "".join(traceback.format_exception(error))
         _clear_frames(error)
         return message, details
@@ -244,23 +248,54 @@ class _Stream:
         with self._changed:
             if self._is_watched:
                 if isinstance(event, self._latest_only):
-                    older = (other for other in self._mailbox if type(other) is not type(event))
-                    self._mailbox = deque(older)
+                    self._drop_older(event)
                 self._mailbox.append(event)
             self._changed.wait_for(self._may_go_on)
+
+    def _drop_older(self, event: object) -> None:
+        """Drop an event in whose place this one can be told, without overtaking those of others."""
+        kept: list[object] = []
+        while self._mailbox and isinstance(self._mailbox[-1], self._latest_only):
+            other = self._mailbox.pop()
+            if type(other) is not type(event):
+                kept.append(other)
+        self._mailbox.extend(reversed(kept))
 
     def _may_go_on(self) -> bool:
         if not self._is_watched:
             return True
         return not self._is_paused and len(self._mailbox) < _MOST_WAITING
 
-    def take(self) -> object | None:
-        """Take the oldest event out of the mailbox; ``None`` if it is empty."""
+    def take(self, told: set[type]) -> object | None:
+        """Take the oldest event out of the mailbox; ``None`` if none is to be told now.
+
+        Parameters
+        ----------
+        told
+            The types of ``latest_only`` of which this turn has told one already, to which those of
+            the event are added: another one is left for the next turn, or out, if a later one is
+            there.
+        """
         with self._changed:
-            if not self._mailbox:
-                return None
-            self._changed.notify()
-            return self._mailbox.popleft()
+            while self._mailbox:
+                kind = type(self._mailbox[0])
+                if kind in told and not any(type(later) is kind for later in self._later()):
+                    return None
+                event = self._mailbox.popleft()
+                self._changed.notify()
+                if kind not in told:
+                    if isinstance(event, self._latest_only):
+                        told.add(kind)
+                    return event
+            return None
+
+    def _later(self) -> Iterator[object]:
+        return itertools.islice(self._mailbox, 1, None)
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the mailbox is empty."""
+        return not self._mailbox
 
     def pause(self) -> None:
         with self._changed:

@@ -20,35 +20,42 @@ class PredictionConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    device: str = Field("auto", title="Device", description="auto, cpu, cuda, cuda:1, mps")
+    device: str = Field(
+        "auto",
+        title="Device",
+        description="cpu, cuda, cuda:1 or mps; auto takes the fastest one there is",
+    )
     batch_size: int | None = Field(
         None,
         ge=1,
         title="Batch",
-        description="frames at a time; by default as many as the device computes fastest",
+        description="frames at a time; default: as many as the device computes fastest",
     )
     tile_size: int | None = Field(
         None,
         ge=SMALLEST_TILE_PX,
         title="Tile size",
-        description="side of a tile in camera pixels; by default whole frames, and tiles for "
-        "frames that would take more than 4 GiB",
+        description="side in camera pixels of the tiles that frames are cut into; default: whole "
+        "frames, unless one takes more than 4 GiB",
     )
     threshold: float | None = Field(
         None,
         gt=0,
         allow_inf_nan=False,
         title="Threshold",
-        description="smallest density around a peak, in emitters, that makes a localization; by "
-        f"default what was best on the model's validation frames, or {UNCALIBRATED_THRESHOLD}",
+        description="lowest confidence of a localization, which is the density around its peak in "
+        "emitters; default: the one calibrated in training, or else "
+        f"{UNCALIBRATED_THRESHOLD}",
     )
     frames: str | None = Field(
-        None, title="Frames", description="frames to predict, A:B from 0 with B excluded"
+        None,
+        title="Frames",
+        description="frames to predict, A:B from 0 with B excluded; default: all",
     )
     pixel_size_nm: float | None = Field(
         None,
         gt=0,
         allow_inf_nan=False,
         title="Pixel size",
-        description="camera pixel in nm; by default the movie's, or else the model's",
+        description="camera pixel in nm; default: the movie's, or else the model's",
     )

@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_dl4smlm import __version__
 from napari_dl4smlm.backend.acquisition.calibrated_tiff import calibrated_tiff
 from napari_dl4smlm.backend.atomic_file import atomic_file, check_folder, set_aside
 from napari_dl4smlm.backend.errors import InputError
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
-    from pydantic import JsonValue
 
     from napari_dl4smlm.backend.acquisition.frames import FrameStack
     from napari_dl4smlm.backend.models.model_file import TrainedModel
@@ -79,27 +77,14 @@ def predict_to_files(
     predictor = Predictor(model, movie, config, keep_maps=save_maps)
     n_images = 1 + (len(predictor.frames) if save_maps else 0)
     _require_room(folder, n_images * _image_bytes(predictor))
-    origin: dict[str, JsonValue] = {
-        "software": f"napari-dl4smlm {__version__}",
-        "movie": movie.name,
-        "camera_pixel_size_nm": predictor.pixel_size_nm,
-        "model": model.card.architecture,
-        "model_options": dict(model.card.options),
-        "model_weights_sha256": model.card.weights_sha256,
-        "upsampling_factor": model.card.upsampling_factor,
-        "threshold": predictor.threshold,
-    }
-    return _predict_and_write(predictor, folder, origin, stop)
+    return _predict_and_write(predictor, folder, stop)
 
 
 def _predict_and_write(
-    predictor: Predictor,
-    folder: Path,
-    origin: dict[str, JsonValue],
-    stop: threading.Event | None,
+    predictor: Predictor, folder: Path, stop: threading.Event | None
 ) -> Iterator[PredictionEvent]:
     with ExitStack() as open_files:
-        files = _ResultFiles(open_files, folder, predictor, origin)
+        files = _ResultFiles(open_files, folder, predictor)
         try:
             for event in predictor.events():
                 if isinstance(event, BatchPredicted):
@@ -126,8 +111,6 @@ class _ResultFiles:
         Where they go.
     predictor
         What fills them.
-    origin
-        What the TIFF files say about where their images come from, but for the frames.
 
     Attributes
     ----------
@@ -135,18 +118,11 @@ class _ResultFiles:
         Whether something could not be written: what was, is then not worth keeping.
     """
 
-    def __init__(
-        self,
-        open_files: ExitStack,
-        folder: Path,
-        predictor: Predictor,
-        origin: dict[str, JsonValue],
-    ) -> None:
+    def __init__(self, open_files: ExitStack, folder: Path, predictor: Predictor) -> None:
         self.failed = False
         self._open_files = open_files
         self._folder = folder
         self._predictor = predictor
-        self._origin = origin
         self._paths: list[Path] = []
         self._write_map: Callable[[NDArray[np.float32]], None] | None = None
         self._n_localizations = 0
@@ -184,17 +160,15 @@ class _ResultFiles:
                 temporary,
                 pixel_size_nm=predictor.reconstruction.pixel_size_nm,
                 nbytes=len(predictor.frames) * _image_bytes(predictor),
-                information={**self._origin, "first_frame": predictor.frames.start},
+                information={**predictor.origin(), "first_frame": predictor.frames.start},
             )
         )
 
     def _write_image(self) -> None:
-        reconstruction = self._predictor.reconstruction
-        frames: list[JsonValue] = [f"{part.start}:{part.stop}" for part in reconstruction.frames]
         # in the place of the old one only together with the other files
         temporary = self._open_files.enter_context(atomic_file(self._new_path(RECONSTRUCTION)))
         write_reconstruction(
-            temporary, reconstruction, description={**self._origin, "frames": frames}
+            temporary, self._predictor.reconstruction, description=self._predictor.origin()
         )
 
     def _new_path(self, name: str) -> Path:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import torch
 
+from napari_dl4smlm import __version__
 from napari_dl4smlm.backend.acquisition.frames import parse_frame_range
-from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.backend.errors import DeviceError, InputError
 from napari_dl4smlm.backend.localizations.peaks import find_peaks
 from napari_dl4smlm.backend.models.device import is_out_of_memory, select_device
 from napari_dl4smlm.backend.models.network import GaussianBlur
+from napari_dl4smlm.backend.models.prepared import prepare
 from napari_dl4smlm.backend.prediction.config import UNCALIBRATED_THRESHOLD, PredictionConfig
 from napari_dl4smlm.backend.prediction.events import (
     BatchPredicted,
@@ -24,13 +24,16 @@ from napari_dl4smlm.backend.prediction.events import (
     PredictionStopped,
 )
 from napari_dl4smlm.backend.prediction.memory import plan_portion
+from napari_dl4smlm.backend.prediction.mismatch import mismatches, pixel_size_used
 from napari_dl4smlm.backend.prediction.reconstruction import Reconstruction
 from napari_dl4smlm.backend.prediction.tiling import predict_tiled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
     from numpy.typing import NDArray
+    from pydantic import JsonValue
     from torch import Tensor
 
     from napari_dl4smlm.backend.acquisition.frames import FrameStack
@@ -38,8 +41,8 @@ if TYPE_CHECKING:
     from napari_dl4smlm.backend.models.model_file import TrainedModel
     from napari_dl4smlm.backend.prediction.events import PredictionEvent
 
-_SAMPLED_FRAMES = 5
-_PIXEL_SIZE_TOLERANCE = 0.05
+# what PyTorch says of a GPU that has failed or is gone; for this process, it stays so
+_DEVICE_FAILURES = ("CUDA error", "HIP error", "cuDNN error", "MPS backend")
 
 
 class Predictor:
@@ -92,11 +95,9 @@ class Predictor:
         self.pixel_size_nm = self._choose_pixel_size()
         self.threshold = self._choose_threshold()
         self._device = select_device(self._config.device)
-        self._network = copy.deepcopy(model.network).eval()
-        # PyTorch does not declare the argument
-        self._network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = prepare(model.network, self._device)
         self._portion = plan_portion(
-            self._network,
+            model.network,
             self._device,
             height=movie.height,
             width=movie.width,
@@ -116,6 +117,19 @@ class Predictor:
         calibration = self._card.calibration
         return UNCALIBRATED_THRESHOLD if calibration is None else calibration.threshold
 
+    def origin(self) -> dict[str, JsonValue]:
+        """Tell where the results come from, for the files and the layers that hold them."""
+        return {
+            "software": f"napari-dl4smlm {__version__}",
+            "movie": self._movie.name,
+            "camera_pixel_size_nm": self.pixel_size_nm,
+            "model": self._card.architecture,
+            "model_options": dict(self._card.options),
+            "model_weights_sha256": self._card.weights_sha256,
+            "upsampling_factor": self._card.upsampling_factor,
+            "threshold": self.threshold,
+        }
+
     def stop(self) -> None:
         """End the prediction after the batch at hand; any thread may ask for it."""
         self._stopping.set()
@@ -133,7 +147,8 @@ class Predictor:
         Raises
         ------
         InputError
-            A frame cannot be read, or the memory does not suffice even for a small tile.
+            A frame cannot be read, the device has failed, or the memory does not suffice even for
+            a small tile.
         """
         yield self._started()
         began = time.perf_counter()
@@ -161,7 +176,14 @@ class Predictor:
             width=width,
             batch_size=self._portion.batch_size,
             tile_size=self._portion.tile_size,
-            warnings=tuple(self._warnings()),
+            warnings=tuple(
+                mismatches(
+                    self._card,
+                    self._movie,
+                    frames=self.frames,
+                    given_nm=self._config.pixel_size_nm,
+                )
+            ),
         )
 
     def _predicted(self, batch: range, result: _BatchResult, seconds: float) -> BatchPredicted:
@@ -181,6 +203,12 @@ class Predictor:
         try:
             return self._predict(batch)
         except (MemoryError, RuntimeError) as error:
+            if any(text in str(error) for text in _DEVICE_FAILURES) and not is_out_of_memory(error):
+                raise DeviceError(
+                    f"The device {str(self._device)!r} has failed or is gone "
+                    f"({str(error).partition(chr(10))[0]}). Restart the program, or choose another "
+                    "device."
+                ) from error
             if not is_out_of_memory(error):
                 raise
         # only here, since the error holds on to the tensors of the frames
@@ -230,7 +258,7 @@ class Predictor:
     def _density_maps(self, counts: NDArray[np.generic]) -> Tensor:
         """Shape (N, Y, X) in counts to (N, f Y, f X) in emitters per fine pixel."""
         normalized = torch.from_numpy(self._card.normalization.apply(counts))
-        frames = normalized[:, None].to(self._device).contiguous(memory_format=torch.channels_last)
+        frames = normalized[:, None].to(self._device)
         tile_size = self._portion.tile_size
         if tile_size is None:
             output: Tensor = self._network(frames)
@@ -243,42 +271,15 @@ class Predictor:
         return maps
 
     def _choose_pixel_size(self) -> float:
-        for size in (
-            self._config.pixel_size_nm,
-            self._movie.pixel_size_nm,
-            self._card.pixel_size_nm,
-        ):
-            if size is not None:
-                return size
-        raise InputError(
-            f"Neither {self._movie.name} nor the model tells the pixel size. Give it in nm "
-            "(pixel_size_nm)."
+        size_nm = pixel_size_used(
+            self._config.pixel_size_nm, self._movie.pixel_size_nm, self._card.pixel_size_nm
         )
-
-    def _warnings(self) -> Iterator[str]:
-        trained, used = self._card.pixel_size_nm, self.pixel_size_nm
-        if self._config.pixel_size_nm is None and self._movie.pixel_size_nm is None:
-            yield (
-                f"{self._movie.name} does not tell its pixel size: that of the model, {used:g} nm, "
-                "is used. If the camera's is another one, all positions are wrong by the same "
-                "factor; give the pixel size then."
+        if size_nm is None:
+            raise InputError(
+                f"Neither {self._movie.name} nor the model tells the pixel size. Give it in nm "
+                "(pixel_size_nm)."
             )
-        elif trained is not None and abs(used / trained - 1) > _PIXEL_SIZE_TOLERANCE:
-            yield (
-                f"The pixel size of this movie is {used:g} nm, but the model was trained with "
-                f"{trained:g} nm: spots here are {trained / used:.2g} times as wide, in pixels, as "
-                "those the model knows. Localizations may be missed or invented; use a model that "
-                "was trained with this pixel size."
-            )
-        mismatch = self._card.normalization.mismatch(self._sample())
-        if mismatch is not None:
-            yield mismatch
-
-    def _sample(self) -> NDArray[np.generic]:
-        """Read a few frames, spread over those to be predicted."""
-        spread = np.linspace(self.frames.start, self.frames.stop - 1, num=_SAMPLED_FRAMES)
-        numbers = sorted({round(number) for number in spread})
-        return np.concatenate([self._movie.read(number, number + 1) for number in numbers])
+        return size_nm
 
 
 class _BatchResult(NamedTuple):

@@ -52,6 +52,11 @@ class Reconstruction:
         return sum(len(frames) for frames in self.frames)
 
     @property
+    def frame_ranges(self) -> list[str]:
+        """The frames in the sum as the user writes them, such as ``["0:100", "150:200"]``."""
+        return [f"{part.start}:{part.stop}" for part in self.frames]
+
+    @property
     def image(self) -> NDArray[np.float32]:
         """A copy of the sum, in emitters per fine pixel.
 
@@ -121,7 +126,8 @@ def write_reconstruction(
     reconstruction
         The image becomes a BigTIFF above 4 GB.
     description
-        Where it comes from, such as model and movie; stored as JSON where ImageJ shows it.
+        Where it comes from, such as model and movie; stored as JSON where ImageJ shows it, with
+        the frames that are in it.
 
     Raises
     ------
@@ -135,7 +141,7 @@ def write_reconstruction(
             temporary,
             pixel_size_nm=reconstruction.pixel_size_nm,
             nbytes=image.nbytes,
-            information=description,
+            information={**description, "frames": [*reconstruction.frame_ranges]},
         ) as write,
     ):
         write(image)

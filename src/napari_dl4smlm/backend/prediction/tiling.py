@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_dl4smlm.backend.models.network import SuperResolutionNetwork
+    from napari_dl4smlm.backend.models.prepared import PreparedNetwork
 
 
 class Span(NamedTuple):
@@ -61,7 +62,9 @@ def plan_tiles(height: int, width: int, *, tile_size: int, halo: int, alignment:
     return [Tile(*spans) for spans in product(rows, columns)]
 
 
-def predict_tiled(network: SuperResolutionNetwork, frames: Tensor, *, tile_size: int) -> Tensor:
+def predict_tiled(
+    network: SuperResolutionNetwork | PreparedNetwork, frames: Tensor, *, tile_size: int
+) -> Tensor:
     """Predict density maps tile by tile; they are those of the whole frames.
 
     The memory for the activations is that of one tile. "Are those" holds to rounding: a

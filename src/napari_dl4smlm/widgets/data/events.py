@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_dl4smlm.backend.localizations.table import Localizations
+    from napari_dl4smlm.widgets.data.pictures import Picture
     from napari_dl4smlm.widgets.session import TrainingSource
 
 
@@ -41,6 +42,8 @@ class MovieFacts:
         Length, size, pixel type and pixel size, for the user.
     pixels
         Some of its pixels, in one dimension, for a histogram.
+    picture
+        Part of a frame.
     pixel_size_nm
         Camera pixel, as the layer or the file tells it.
     size_in_file_nm
@@ -49,6 +52,7 @@ class MovieFacts:
 
     text: str
     pixels: NDArray[Any]
+    picture: Picture
     pixel_size_nm: float | None
     size_in_file_nm: float | None = None
 
@@ -63,12 +67,15 @@ class TruthFacts:
         How many emitters there are and how dense, for the user.
     upsampling_factor
         As inferred from a pair of images, or chosen.
+    pictures
+        Part of a frame, and of its ground truth.
     table
         The true positions; ``None`` where only images tell.
     """
 
     text: str
     upsampling_factor: int
+    pictures: tuple[Picture, Picture]
     table: Localizations | None = None
 
 

@@ -1,4 +1,4 @@
-"""What is known about the chosen data: numbers, and how bright the pixels are."""
+"""What is known about the chosen data: numbers, pictures, and how bright the pixels are."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_dl4smlm.widgets.data.events import MovieFacts, SimulatedFrame, TruthFacts
 from napari_dl4smlm.widgets.data.histogram import HistogramPlot
-from napari_dl4smlm.widgets.data.rows import Message
+from napari_dl4smlm.widgets.data.picture_view import PictureView
+from napari_dl4smlm.widgets.data.pictures import Picture, contrast
+from napari_dl4smlm.widgets.forms.titled_rows import Message
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,10 +31,12 @@ class FactsView(QWidget):
         self.truth: TruthFacts | None = None
         self.simulated: SimulatedFrame | None = None
         self._text = Message()
+        self._pictures = PictureView()
         self._histogram = HistogramPlot()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._text)
+        layout.addWidget(self._pictures)
         layout.addWidget(self._histogram)
 
     def text(self) -> str:
@@ -66,4 +70,20 @@ class FactsView(QWidget):
             movies["simulated"] = self.simulated.frame
             if self.simulated.own_pixels is not None:
                 movies["your movie"] = self.simulated.own_pixels
+        self._pictures.show_pictures(self._known_pictures())
         self._histogram.show_movies(movies)
+
+    def _known_pictures(self) -> tuple[Picture, ...]:
+        if self.simulated is not None:
+            return _side_by_side(self.simulated)
+        if self.truth is not None:
+            return self.truth.pictures
+        return () if self.movie is None else (self.movie.picture,)
+
+
+def _side_by_side(simulated: SimulatedFrame) -> tuple[Picture, ...]:
+    """Return the simulated frame and that of the user's movie, which decides the contrast."""
+    frame, own, pixels = simulated.frame, simulated.own, simulated.own_pixels
+    limits = contrast(frame if pixels is None else pixels)
+    pictures = (Picture("simulated", frame, limits),)
+    return pictures if own is None else (*pictures, Picture("your movie", own, limits))

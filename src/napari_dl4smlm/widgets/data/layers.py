@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from napari.components import ViewerModel
-    from napari.layers import Layer
 
     from napari_dl4smlm.backend.acquisition.frames import FrameStack
     from napari_dl4smlm.backend.localizations.table import Localizations
@@ -43,7 +42,7 @@ class OpenedMovies:
 
 
 class DataLayers:
-    """Shows movies from files, whose files it closes once their layers are removed.
+    """Shows movies from files, which stay open as long as anybody reads their layers.
 
     Parameters
     ----------
@@ -53,7 +52,6 @@ class DataLayers:
 
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
-        self._opened: dict[Layer, FrameStack] = {}
 
     def showing(self, movie: Image | Path | None) -> Image | None:
         """Return the layer of a movie: as it was chosen, or opened by this package."""
@@ -92,21 +90,14 @@ class DataLayers:
         """Show a movie, and over it its true positions or images, as far as they have no layer."""
         if isinstance(movie, Path) and movie in opened.frames:
             frames = opened.frames[movie]
-            layer = add_movie(self._viewer, frames, name=movie.stem or movie.name, path=movie)
-            self._opened[layer] = frames
+            add_movie(self._viewer, frames, name=movie.stem or movie.name, path=movie)
         shown = self.showing(movie)
         if shown is None or truth is None:
             return
         if isinstance(images, Path) and images in opened.frames:
-            frames = opened.frames[images]
-            self._opened[self._add_images(shown, frames, images, truth.upsampling_factor)] = frames
+            self._add_images(shown, opened.frames[images], images, truth.upsampling_factor)
         if truth.table is not None and pixel_size_nm is not None:
             self._show_positions(shown, truth.table, pixel_size_nm)
-
-    def close_removed(self) -> None:
-        """Close the files of layers that are no longer in the viewer."""
-        for layer in self._opened.keys() - set(self._viewer.layers):
-            self._opened.pop(layer).close()
 
     def _show_positions(self, movie: Image, table: Localizations, pixel_size_nm: float) -> None:
         show_localizations(
@@ -118,12 +109,12 @@ class DataLayers:
             metadata={"role": "ground truth"},
         )
 
-    def _add_images(self, movie: Image, images: FrameStack, path: Path, factor: int) -> Image:
+    def _add_images(self, movie: Image, images: FrameStack, path: Path, factor: int) -> None:
         frame = images.read(len(images) // 2, len(images) // 2 + 1)
         positive = frame[frame > 0]
         brightest = float(np.percentile(positive, _PERCENTILE)) if positive.size else 1.0
         mark = {"role": "ground truth", "movie": movie.name, "path": str(path)}
-        return self._viewer.add_image(
+        self._viewer.add_image(
             LazyFrames(images),
             name=f"{path.stem or path.name} ×{factor}",
             metadata={MARK: mark},
@@ -140,6 +131,6 @@ def _open(sizes_nm: dict[Path, float | None]) -> Iterator[OpenedMovies]:
             path: files.enter_context(open_frames(path, pixel_size_nm=size_nm))
             for path, size_nm in sizes_nm.items()
         }
-        # they are closed with their layers
+        # they are closed with the arrays of their layers
         files.pop_all()
     yield OpenedMovies(frames)

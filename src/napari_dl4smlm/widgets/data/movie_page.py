@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
-from napari_dl4smlm.backend.training.config import UpsamplingFactor
-from napari_dl4smlm.widgets.data.checks import DEFAULT_FACTOR, check_movie
+from napari_dl4smlm.widgets.data.checks import check_movie
 from napari_dl4smlm.widgets.data.events import Fault, MovieFacts, RefusalError, about
 from napari_dl4smlm.widgets.data.page import (
     DataPage,
@@ -15,7 +14,7 @@ from napari_dl4smlm.widgets.data.page import (
     movie_box,
     positions_box,
 )
-from napari_dl4smlm.widgets.forms.field_editors import ChoiceEditor
+from napari_dl4smlm.widgets.forms.upsampling import UPSAMPLING_TIP, upsampling_editor
 from napari_dl4smlm.widgets.sources.choices import MovieChoice, TableChoice
 
 if TYPE_CHECKING:
@@ -23,17 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari.layers import Image
-
-
-def upsampling_editor() -> ChoiceEditor:
-    """Make a choice of the upsampling factor, with the default of the config as None."""
-    factors = get_args(get_args(UpsamplingFactor)[0])
-    return ChoiceEditor(
-        {None: f"auto: ×{DEFAULT_FACTOR}"} | {factor: f"×{factor}" for factor in factors}
-    )
-
-
-UPSAMPLING_TIP = "Fine pixels of the super-resolution image per camera pixel, along each side"
 
 
 class MoviePage(DataPage):

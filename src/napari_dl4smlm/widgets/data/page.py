@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image, Layer, Points
+from napari.layers import Image, Labels, Layer, Points
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_dl4smlm.widgets.data.checks import Division
 from napari_dl4smlm.widgets.data.events import RefusalError
-from napari_dl4smlm.widgets.data.rows import DataRows
+from napari_dl4smlm.widgets.data.training_source import Division
 from napari_dl4smlm.widgets.fold import Fold
 from napari_dl4smlm.widgets.forms.field_editors import NumberEditor, TextEditor
+from napari_dl4smlm.widgets.forms.titled_rows import TitledRows
 from napari_dl4smlm.widgets.layers.layers import mark_of
 from napari_dl4smlm.widgets.sources.source_box import MOVIE_FILES, TABLE_FILES, SourceBox
 
@@ -41,7 +41,7 @@ class DataPage(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.rows = DataRows()
+        self.rows = TitledRows()
         self.boxes: dict[str, SourceBox] = {}
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
@@ -148,7 +148,7 @@ class DivisionRows(Fold):
     """Which frames are used, and which validate; folded away."""
 
     def __init__(self, changed: Any) -> None:
-        self.rows = DataRows()
+        self.rows = TitledRows()
         super().__init__(self.rows, "Advanced")
         self._frames = TextEditor(optional=True)
         self._frames.set_placeholder("all")
@@ -201,13 +201,14 @@ def positions_box() -> SourceBox:
 
 
 def _is_movie(layer: Layer) -> bool:
-    return isinstance(layer, Image) and "preview" not in str(mark_of(layer).get("role"))
+    # labels, which look like images, are told why they are none
+    return isinstance(layer, Image | Labels) and "preview" not in str(mark_of(layer).get("role"))
 
 
 def _role(layer: Layer) -> str:
     """Return what an image is for; one of others with several frames is taken for a movie."""
     mark = mark_of(layer)
-    is_stack = not mark and layer.ndim > 2 and not layer.rgb
+    is_stack = not mark and isinstance(layer, Image) and layer.ndim > 2 and not layer.rgb
     return "movie" if is_stack else str(mark.get("role"))
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from napari.layers import Image
 
+from napari_dl4smlm.widgets.data.pictures import contrast
 from napari_dl4smlm.widgets.layers.layer_marks import MARK, mark_of, set_mark
 from napari_dl4smlm.widgets.layers.placement import move, movie_transform
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from napari_dl4smlm.widgets.data.events import SimulatedFrame
 
 ROLE = "simulation preview"
-_PERCENTILES = (0.1, 99.9)
 
 
 def previews(viewer: ViewerModel) -> dict[str, Image]:
@@ -36,7 +35,7 @@ def show_simulated(viewer: ViewerModel, simulated: SimulatedFrame) -> None:
     """
     there = previews(viewer)
     reference = simulated.frame if simulated.own_pixels is None else simulated.own_pixels
-    limits = _contrast(reference)
+    limits = contrast(reference)
     size_nm = simulated.pixel_size_nm
     parts = {"simulated": ("simulated frame", simulated.frame, size_nm)}
     if simulated.own is not None:
@@ -69,8 +68,3 @@ def _update(
     if mark_of(layer)["contrast_limits"] != mark["contrast_limits"]:
         layer.contrast_limits = mark["contrast_limits"]
     set_mark(layer, mark)
-
-
-def _contrast(pixels: NDArray[Any]) -> tuple[float, float]:
-    low, high = np.percentile(pixels, _PERCENTILES).tolist()
-    return (low, high if high > low else low + 1)

@@ -5,26 +5,20 @@ Everything here runs off the GUI thread.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.simulation.config import MovieConfig, SimulationConfig
-from napari_dl4smlm.backend.training.config import DataConfig
-from napari_dl4smlm.widgets.data.checks import DEFAULT_FACTOR, open_config, some_pixels
+from napari_dl4smlm.backend.training.config import DEFAULT_UPSAMPLING_FACTOR, DataConfig
+from napari_dl4smlm.widgets.data.checks import some_pixels
 from napari_dl4smlm.widgets.data.events import Fault, Ready, SimulatedFrame, about
-from napari_dl4smlm.widgets.session import TrainingSource
+from napari_dl4smlm.widgets.data.pictures import SIDE_PX, central_part, frame_picture
+from napari_dl4smlm.widgets.data.training_source import simulated_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
-
-    from napari_dl4smlm.backend.acquisition.frames import FrameStack
     from napari_dl4smlm.widgets.sources.choices import MovieChoice
-
-FRAME_PX = 64
-"""Side of a simulated frame in camera pixels."""
 
 
 def check_simulation(
@@ -63,13 +57,13 @@ def check_simulation(
 
     with about("simulation"):
         movie = SimulatedMovie(
-            MovieConfig(frames=1, height=FRAME_PX, width=FRAME_PX, seed=seed, simulation=config)
+            MovieConfig(frames=1, height=SIDE_PX, width=SIDE_PX, seed=seed, simulation=config)
         )
         frame = movie.frame(0)
     size_nm = config.pixel_size_nm
-    density = len(movie.truth) / (FRAME_PX * size_nm / 1000) ** 2
+    density = len(movie.truth) / (SIDE_PX * size_nm / 1000) ** 2
     text = (
-        f"simulated: {FRAME_PX} × {FRAME_PX} · {size_nm:.4g} nm\n"
+        f"simulated: {SIDE_PX} × {SIDE_PX} · {size_nm:.4g} nm\n"
         f"{len(movie.truth):,} emitters · {density:.3g} /µm²"
     )
     compared: dict[str, Any] = {}
@@ -79,37 +73,22 @@ def check_simulation(
         except InputError as error:
             yield Fault("own", str(error))
     yield SimulatedFrame(text, frame, size_nm, **compared)
-    data = DataConfig(simulation=config, upsampling_factor=upsampling_factor)
-    factor = upsampling_factor or DEFAULT_FACTOR
-    yield Ready(
-        TrainingSource(
-            open=partial(open_config, data),
-            config=data,
-            movie_layer_name=None,
-            summary=f"{_about(config)}\n{size_nm:.4g} nm · ×{factor}",
-            upsampling_factor=factor,
-            pixel_size_nm=size_nm,
-        )
+    source = simulated_source(
+        DataConfig(simulation=config),
+        f"{_about(config)}\n{size_nm:.4g} nm",
+        upsampling_factor or DEFAULT_UPSAMPLING_FACTOR,
     )
+    yield Ready(source)
 
 
 def _own(movie: MovieChoice) -> dict[str, Any]:
     with movie.open(None) as frames:
         return {
-            "own": _centre(frames),
+            "own": frame_picture(frames, central_part(frames)).pixels,
             "own_pixels": some_pixels(frames),
             "own_name": movie.name,
             "own_pixel_size_nm": frames.pixel_size_nm,
         }
-
-
-def _centre(frames: FrameStack) -> NDArray[Any]:
-    """Return the centre of a frame from the middle of a movie, as large as a simulated one."""
-    middle = frames.n_frames // 2
-    (frame,) = frames.read(middle, middle + 1)
-    top, left = (max(0, (side - FRAME_PX) // 2) for side in frame.shape)
-    centre: NDArray[Any] = frame[top : top + FRAME_PX, left : left + FRAME_PX]
-    return centre
 
 
 def _about(config: SimulationConfig) -> str:

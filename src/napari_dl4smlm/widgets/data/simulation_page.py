@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Literal
 
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton
 
+from napari_dl4smlm.backend.config_file import write_config
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.simulation.config import MovieConfig, SimulationConfig
 from napari_dl4smlm.widgets.data.events import Fault, RefusalError, SimulatedFrame, about
-from napari_dl4smlm.widgets.data.movie_page import UPSAMPLING_TIP, upsampling_editor
 from napari_dl4smlm.widgets.data.page import DataPage, movie_box
-from napari_dl4smlm.widgets.data.rows import Message
 from napari_dl4smlm.widgets.data.simulated import check_simulation
-from napari_dl4smlm.widgets.data.simulation_file import read_simulation, write_simulation
+from napari_dl4smlm.widgets.data.simulation_file import read_simulation
 from napari_dl4smlm.widgets.forms.config_form import ConfigForm
+from napari_dl4smlm.widgets.forms.titled_rows import Message
+from napari_dl4smlm.widgets.forms.upsampling import UPSAMPLING_TIP, upsampling_editor
 from napari_dl4smlm.widgets.sources.choices import MovieChoice
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class SimulationPage(DataPage):
             A parameter is faulty, or the file cannot be written.
         """
         config = self._movie_config.model_copy(update={"simulation": self.form.build()})
-        write_simulation(path, config)
+        write_config(path, config.to_dict())
 
     def _own(self) -> MovieChoice | Fault | None:
         try:

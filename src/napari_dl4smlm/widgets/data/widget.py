@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.widgets.closing import closes
 from napari_dl4smlm.widgets.data.events import (
     Fault,
     Ready,
@@ -32,8 +32,9 @@ from napari_dl4smlm.widgets.data.layers import DataLayers, OpenedMovies
 from napari_dl4smlm.widgets.data.movie_page import MoviePage
 from napari_dl4smlm.widgets.data.pairs_page import PairsPage
 from napari_dl4smlm.widgets.data.preview import previews, show_simulated
-from napari_dl4smlm.widgets.data.rows import Message
 from napari_dl4smlm.widgets.data.simulation_page import SimulationPage
+from napari_dl4smlm.widgets.data.training_source import on_layer
+from napari_dl4smlm.widgets.forms.titled_rows import Message
 from napari_dl4smlm.widgets.session import Session, TrainingSource
 from napari_dl4smlm.widgets.sources.latest_run import LatestRun
 from napari_dl4smlm.widgets.sources.layer_watch import LayerWatch
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
     from napari.layers import Image, Layer
+    from qtpy.QtCore import QEvent
+    from qtpy.QtGui import QShowEvent
 
     from napari_dl4smlm.widgets.data.page import DataPage
 
@@ -95,6 +98,7 @@ class DataWidget(QWidget):
 
         self._checks = LatestRun(self)
         self._actions = LatestRun(self)
+        self._is_closed = False
         self._settled = QTimer(self)
         self._settled.setSingleShot(True)
         self._connect()
@@ -126,11 +130,28 @@ class DataWidget(QWidget):
             return
         layer = self._layers.showing(self.page.movie())
         if layer is not None and self.page is not self.simulation_page:
-            source = replace(source, movie_layer_name=layer.name)
+            source = on_layer(source, layer.name)
         self._use.setEnabled(False)
         self._use.setText("Opening…")
         self._use.setToolTip("All that training needs is being opened.")
         self._actions.start(lambda: with_fault(_opened_once(source)))
+
+    def event(self, event: QEvent | None) -> bool:
+        """Look no further when the widget or its viewer was closed, and again when it is back."""
+        handled = super().event(event)
+        if closes(event, self):
+            self._settled.stop()
+            self._checks.cancel()
+            self._actions.cancel()
+            self._is_closed = True
+        return handled
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Look at the data again after the widget was closed."""
+        super().showEvent(event)
+        if self._is_closed:
+            self._is_closed = False
+            self._on_change()
 
     def close_runs(self) -> None:
         """Wait for what runs in other threads, and tell nothing of it."""
@@ -201,7 +222,6 @@ class DataWidget(QWidget):
         self._settled.start(0)
 
     def _on_layers(self) -> None:
-        self._layers.close_removed()
         for page in self._pages.values():
             page.set_layers(self._viewer.layers)
 

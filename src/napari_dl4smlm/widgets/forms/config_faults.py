@@ -7,22 +7,9 @@ from typing import TYPE_CHECKING
 from napari_dl4smlm.widgets.forms.field_terms import nested_models, title_of
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel, ValidationError
+    from pydantic import BaseModel
 
-Fault = tuple[tuple[int | str, ...], str]
-"""Where it is, as pydantic's `loc`, and what it is."""
-
-
-def faults_of(error: ValidationError) -> list[Fault]:
-    """Return the faults with messages of one line each."""
-    return [
-        (
-            fault["loc"],
-            fault["msg"].removeprefix("Value error, ")
-            + ("" if fault["type"] in ("value_error", "missing") else f" (got {fault['input']!r})"),
-        )
-        for fault in error.errors()
-    ]
+    from napari_dl4smlm.backend.config_file import Fault
 
 
 def field_at(model: type[BaseModel], key: int | str) -> str | None:

@@ -8,16 +8,18 @@ from pydantic import BaseModel, ValidationError
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_dl4smlm.backend.config_file import faults_of
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.widgets.fold import Fold
-from napari_dl4smlm.widgets.forms.config_faults import faults_of, titled
+from napari_dl4smlm.widgets.forms.config_faults import titled
 from napari_dl4smlm.widgets.forms.config_rows import ConfigRows, fault_label, show_messages
 from napari_dl4smlm.widgets.forms.field_editors import ChoiceEditor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from napari_dl4smlm.widgets.forms.config_faults import Fault
+    from napari_dl4smlm.backend.config_file import Fault
+    from napari_dl4smlm.widgets.forms.field_editors import Editor
 
 Config = TypeVar("Config", bound=BaseModel)
 
@@ -38,6 +40,8 @@ class ConfigForm(QWidget, Generic[Config]):
         Names of the fields that are folded away at the end.
     choices
         For fields that are texts but a choice to the user: the values, each with its label.
+    editors
+        For fields that need more than the usual control.
 
     Attributes
     ----------
@@ -53,13 +57,14 @@ class ConfigForm(QWidget, Generic[Config]):
         fields: Sequence[str] | None = None,
         advanced: Sequence[str] = (),
         choices: Mapping[str, Mapping[Any, str]] | None = None,
+        editors: Mapping[str, Editor] | None = None,
     ) -> None:
         super().__init__()
         self._model = model
         if fields is None:
             fields = [name for name in model.model_fields if name not in advanced]
-        self._rows = ConfigRows(model, fields, choices or {})
-        self._advanced = ConfigRows(model, advanced, choices or {})
+        self._rows = ConfigRows(model, fields, choices or {}, special=editors)
+        self._advanced = ConfigRows(model, advanced, choices or {}, special=editors)
         self._fold = Fold(self._advanced, "Advanced")
         self._fold.setVisible(bool(advanced))
         self._fault = fault_label()
@@ -121,7 +126,11 @@ class ConfigForm(QWidget, Generic[Config]):
 
     def set_automatic(self, name: str, text: str) -> None:
         """Say what is used where an optional field is empty, such as ``400 for L1L2``."""
-        self._rows_with(name).editors[name].set_placeholder(f"auto: {text}")
+        self.set_empty(name, f"auto: {text}")
+
+    def set_empty(self, name: str, text: str) -> None:
+        """Say what it means that an optional field is empty, such as ``never``."""
+        self._rows_with(name).set_empty(name, text)
 
     def set_disabled(self, name: str, reason: str | None) -> None:
         """Disable a row and say why in its tooltip; None enables it again."""

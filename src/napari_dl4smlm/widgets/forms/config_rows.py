@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import PydanticUndefined
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QGridLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_dl4smlm.backend.simulation.ranges import Range
 from napari_dl4smlm.widgets.fold import Fold
+from napari_dl4smlm.widgets.forms.columns import title_label, two_columns
 from napari_dl4smlm.widgets.forms.config_faults import field_at
 from napari_dl4smlm.widgets.forms.field_editors import (
     ChoiceEditor,
@@ -26,7 +27,9 @@ from napari_dl4smlm.widgets.forms.field_editors import (
     TextEditor,
 )
 from napari_dl4smlm.widgets.forms.field_terms import (
+    about,
     empty_text,
+    is_optional,
     nested_models,
     title_of,
     types_of,
@@ -39,10 +42,7 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
-    from napari_dl4smlm.widgets.forms.config_faults import Fault
-
-_INDENT_PX = 12
-_LABEL_SHARE, _FIELD_SHARE = 2, 3
+    from napari_dl4smlm.backend.config_file import Fault
 
 
 class ConfigRows(Editor):
@@ -62,21 +62,21 @@ class ConfigRows(Editor):
         fields: Iterable[str],
         choices: Mapping[str, Mapping[Any, str]],
         level: int = 0,
+        special: Mapping[str, Editor] | None = None,
     ) -> None:
         content = QWidget()
         super().__init__(content)
         self._model = model
         self._level = level
-        self._grid = QGridLayout(content)
-        self._grid.setContentsMargins(0, 0, 0, 0)
-        self._grid.setColumnStretch(0, _LABEL_SHARE)
-        self._grid.setColumnStretch(1, _FIELD_SHARE)
+        self._grid = two_columns(QGridLayout(content))
         self.editors: dict[str, Editor] = {}
+        self._titles: dict[str, QLabel] = {}
         self._faults: dict[str, QLabel] = {}
         self._unchanged: dict[str, Any] = {}
+        self._if_empty: dict[str, str] = {}
         for name in fields:
             field = model.model_fields[name]
-            editor = _editor(name, field, choices, level)
+            editor = (special or {}).get(name) or _editor(name, field, choices, level)
             default = field.get_default(call_default_factory=True)
             if default is not PydanticUndefined:
                 editor.set_value(default)
@@ -114,9 +114,18 @@ class ConfigRows(Editor):
         editor.setEnabled(reason is None)
         if editor.below is not None:
             editor.below.setEnabled(reason is None)
-        editor.setToolTip(
-            _tooltip(self._model.model_fields[name]) if reason is None else _wrapped(reason)
-        )
+        editor.setToolTip(self._tooltip(name) if reason is None else _wrapped(reason))
+
+    def set_empty(self, name: str, text: str) -> None:
+        """Say what it means that an optional field is empty."""
+        self._if_empty[name] = text
+        self.editors[name].set_placeholder(text)
+        self._titles[name].setToolTip(self._tooltip(name))
+        if self.editors[name].isEnabled():
+            self.editors[name].setToolTip(self._tooltip(name))
+
+    def _tooltip(self, name: str) -> str:
+        return _tooltip(self._model.model_fields[name], self._if_empty.get(name, ""))
 
     def _add(self, name: str, field: FieldInfo, editor: Editor) -> None:
         row = self._grid.rowCount()
@@ -125,19 +134,17 @@ class ConfigRows(Editor):
             editor.set_title(title)
             self._grid.addWidget(editor, row, 0, 1, 2)
         else:
-            label = QLabel(title)
-            label.setWordWrap(True)
-            label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-            label.setIndent(self._level * _INDENT_PX)
-            label.setToolTip(_tooltip(field))
-            self._grid.addWidget(label, row, 0)
+            self._titles[name] = title_label(title, self._tooltip(name), self._level)
+            self._grid.addWidget(self._titles[name], row, 0)
             self._grid.addWidget(editor, row, 1)
-        editor.setToolTip(_tooltip(field))
+        self.editors[name] = editor
+        editor.setToolTip(self._tooltip(name))
+        if is_optional(field) and not isinstance(editor, OptionalGroupEditor):
+            self.set_empty(name, empty_text(field))
         if editor.below is not None:
             self._grid.addWidget(editor.below, row + 1, 0, 1, 2)
         fault = fault_label()
         self._grid.addWidget(fault, row + 2, 0, 1, 2)
-        self.editors[name] = editor
         self._faults[name] = fault
 
 
@@ -284,8 +291,6 @@ def _editor(
         editor: Editor = ChoiceEditor(({None: ""} if optional else {}) | dict(offered))
     else:
         editor = _plain_editor(name, field, kind, optional)
-    if optional:
-        editor.set_placeholder(empty_text(field))
     if isinstance(editor, OptionsEditor):
         editor.set_placeholder(field.description or "")
     return editor
@@ -321,12 +326,14 @@ def _acceptance(name: str, field: FieldInfo) -> Callable[[Any], bool]:
     return accepts
 
 
-def _tooltip(field: FieldInfo) -> str:
+def _tooltip(field: FieldInfo, if_empty: str) -> str:
     default = field.get_default(call_default_factory=True)
-    text = field.description or ""
+    text = about(field)
     if isinstance(default, int | float | str) and not isinstance(default, bool):
         shown = default if isinstance(default, str) else number_text(default)
         text += f"\nDefault: {shown}"
+    if if_empty:
+        text += f"\nIf empty: {if_empty.removeprefix('auto: ')}"
     return _wrapped(text)
 
 

@@ -19,15 +19,15 @@ from qtpy.QtWidgets import (
 )
 
 from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.backend.option_pairs import options_text, parse_options
 from napari_dl4smlm.widgets.forms.number_box import NumberBox
-from napari_dl4smlm.widgets.forms.option_pairs import options_text, parse_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from qtpy.QtGui import QWheelEvent
 
-    from napari_dl4smlm.widgets.forms.config_faults import Fault
+    from napari_dl4smlm.backend.config_file import Fault
 
 
 class Editor(QWidget):
@@ -129,6 +129,8 @@ class RangeEditor(Editor):
         self._low.setToolTip("lowest value, or the only one")
         self._high.setToolTip("highest value; empty where the number does not vary")
         for box in (self._low, self._high):
+            # the style of the viewer makes number boxes too wide for two in a row
+            box.setStyleSheet("min-width: 1px")
             box.changed.connect(self.changed)
 
     def value(self) -> Any:

@@ -19,7 +19,8 @@ _UNITS = {
     "um": "µm",
     "minutes": "min",
 }
-_DEFAULT = re.compile(r"\bdefault:? (.+)$")
+# the clause of a description that says what is used where nothing is entered
+_DEFAULT = re.compile(r"(?:^|[;,]? )(?:by )?default:? (.+)$")
 
 
 def unit_of(name: str) -> str:
@@ -37,10 +38,21 @@ def title_of(name: str, field: FieldInfo) -> str:
     return words[0].upper() + words[1:]
 
 
+def about(field: FieldInfo) -> str:
+    """Return the description of a field, without its default if that may be empty."""
+    text = field.description or ""
+    return _DEFAULT.sub("", text) if is_optional(field) else text
+
+
 def empty_text(field: FieldInfo) -> str:
     """Return what it means that an optional field is empty, as far as its description says it."""
     described = _DEFAULT.search(field.description or "")
     return f"auto: {described[1]}" if described else "not set"
+
+
+def is_optional(field: FieldInfo) -> bool:
+    """Tell whether a field may be empty."""
+    return types_of(field.annotation)[1]
 
 
 def types_of(annotation: Any) -> tuple[list[Any], bool]:

@@ -9,6 +9,7 @@ from napari.layers import Image
 
 from napari_dl4smlm.backend.acquisition.frames import open_frames
 from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.widgets.layers.calibration import calibrate
 from napari_dl4smlm.widgets.layers.layer_marks import MARK, find_marked, mark_of, set_mark
 from napari_dl4smlm.widgets.layers.lazy_frames import LazyFrames
 from napari_dl4smlm.widgets.layers.localization_layers import (
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MARK",
     "add_movie",
+    "calibrate",
     "frames_of",
     "localizations_of",
     "mark_of",
@@ -80,7 +82,10 @@ def frames_of(layer: Image) -> FrameStack:
             "split the layer into its channels and take one."
         )
     pixels = layer.data[0] if layer.multiscale else layer.data
-    frames = open_frames(pixels, pixel_size_nm=pixel_size_nm(layer))
+    try:
+        frames = open_frames(pixels, pixel_size_nm=pixel_size_nm(layer))
+    except InputError as error:
+        raise InputError(f"The layer {layer.name!r} is no movie: {error}") from error
     frames.name = layer.name
     return frames
 
@@ -95,7 +100,7 @@ def add_movie(
     viewer
         Gets a scale bar if the pixel size is known.
     frames
-        The movie. It must stay open as long as the layer is in use.
+        The movie; it is closed once nobody can read the layer any more.
     name
         Of the layer.
     path
@@ -174,7 +179,8 @@ def show_previews(
     Parameters
     ----------
     viewer
-        Its grid is switched on with new layers, and left alone when they are updated.
+        With new layers its grid is switched on and all others are hidden; it is left alone when
+        they are updated.
     source_layer
         The movie that the frame is from; ``None`` if it is simulated or not shown.
     preview
@@ -192,11 +198,9 @@ def show_previews(
         Those of the three layers that are in the viewer. One that the user has removed comes back
         when all three are gone, not before; one that has another name by now is updated as well.
     """
-    place = (
-        movie_transform(pixel_size_nm, ndim=2)
-        if source_layer is None
-        else upsampled_transform(source_layer, 1, ndim=2)
-    )
+    if source_layer is None:
+        source_layer = Image(preview.frame, **movie_transform(pixel_size_nm, ndim=2))
+    place = upsampled_transform(source_layer, 1, ndim=2, corner_px=preview.corner_px)
     frame = Image(preview.frame, **place)
     fine = upsampled_transform(frame, factor)
     pictures = (
@@ -215,6 +219,9 @@ def show_previews(
             looks = _preview_looks(part, factor)
             viewer.add_layer(_new_image(image, limits, transform, mark, **looks))
     if not there:
+        for layer in viewer.layers:
+            # it would take a cell of the grid
+            layer.visible = mark_of(layer).get("role") == "preview"
         viewer.canvas.grid.shape = (1, -1)
         viewer.canvas.grid.enabled = True
         viewer.fit_to_view()

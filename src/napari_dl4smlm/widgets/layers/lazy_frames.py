@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,8 @@ class LazyFrames:
     Parameters
     ----------
     frames
-        The movie; it must stay open as long as this array is in use.
+        The movie. It is closed once nobody holds this array any more: a layer that was removed may
+        still be read by a run.
     """
 
     ndim = 3
@@ -27,6 +29,7 @@ class LazyFrames:
         self.shape = frames.shape
         self.dtype = frames.dtype
         self._frames = frames
+        weakref.finalize(self, frames.close)
 
     def __getitem__(self, key: Any) -> Any:
         first, *rest = key if isinstance(key, tuple) else (key,)

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from napari.layers import Image
     from numpy.typing import NDArray
 
-_FEATURES = ("photons", "sigma_nm", "background", "uncertainty_nm", "confidence", "id")
+_FEATURES = ("photons", "sigma_nm", "background", "uncertainty_nm", "confidence")
+_WHOLE_NUMBERS = {"id", "detections"}
 # about a camera pixel, which a table does not tell
 _TABLE_MARKER_NM = 100.0
 
@@ -143,6 +144,7 @@ def show_localizations(
     # napari keeps those that are gone by then, and fails to recolour them
     layer.selected_data = set()
     layer.data = data
+    layer.shown = True
     for attribute, values in features.items():
         setattr(layer, attribute, values)
     set_mark(layer, mark)
@@ -214,11 +216,19 @@ def _localizations(
     points_layer: Points, frame: NDArray[Any], positions_nm: NDArray[Any]
 ) -> Localizations:
     features = points_layer.features
-    columns = {name: np.asarray(features[name]) for name in _FEATURES if name in features}
-    # a point that was added by hand has no id
-    if "id" in columns and not np.isfinite(columns["id"]).all():
-        del columns["id"]
-    return Localizations(frame=frame, y_nm=positions_nm[:, 0], x_nm=positions_nm[:, 1], **columns)
+    # of the features of others, it is not known what they mean
+    names = set(features) if mark_of(points_layer) else {*_FEATURES, *_WHOLE_NUMBERS}
+    columns = {
+        name: np.asarray(feature)
+        for name, feature in features.items()
+        if name in names and feature.dtype.kind in "iuf"
+    }
+    # a point that was added by hand has none of the whole numbers
+    for name in _WHOLE_NUMBERS & columns.keys():
+        if not np.isfinite(columns[name]).all():
+            del columns[name]
+    columns |= {"frame": frame, "y_nm": positions_nm[:, 0], "x_nm": positions_nm[:, 1]}
+    return Localizations.from_columns(columns)
 
 
 def _data_and_features(

@@ -19,7 +19,7 @@ from napari_dl4smlm.backend.errors import InputError
 if TYPE_CHECKING:
     import pint
     from napari.layers import Image, Layer, Points
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 TABLE_UNITS = ("pixel", "nm", "nm")
 AXIS_LABELS = ("t", "y", "x")
@@ -42,8 +42,20 @@ def pixel_size_nm(layer: Layer) -> float | None:
     factors = _nm_per_unit(layer)
     if factors is None:
         return None
-    height, width = np.hypot(*(factors[:, None] * _to_world(layer).linear_matrix[-2:, -2:]))
+    height, width = pixel_pitch(layer, factors)
     return float(width) if abs(height - width) <= 0.01 * width else None
+
+
+def pixel_pitch(layer: Layer, factors: ArrayLike = (1.0, 1.0)) -> NDArray[np.float64]:
+    """Return height and width of a layer's pixels in its own units, or those times factors."""
+    plane = np.asarray(factors)[:, None] * _to_world(layer).linear_matrix[-2:, -2:]
+    pitch: NDArray[np.float64] = np.hypot(*plane)
+    return pitch
+
+
+def is_in_pixels(layer: Layer) -> bool:
+    """Tell whether y and x of a layer are counted in anything but a unit of length."""
+    return _nm_per_unit(layer) is None
 
 
 def require_pixel_size(movie_layer: Layer, given_nm: float | None) -> float:
@@ -90,7 +102,9 @@ def movie_transform(pixel_size_nm: float | None, *, ndim: int = 3) -> dict[str, 
     }
 
 
-def upsampled_transform(layer: Layer, factor: float, *, ndim: int | None = None) -> dict[str, Any]:
+def upsampled_transform(
+    layer: Layer, factor: float, *, ndim: int | None = None, corner_px: tuple[int, int] = (0, 0)
+) -> dict[str, Any]:
     """Place an image with finer pixels on a layer, so that both cover the same area.
 
     Parameters
@@ -101,6 +115,8 @@ def upsampled_transform(layer: Layer, factor: float, *, ndim: int | None = None)
         Fine pixels per coarse pixel, on the last two axes.
     ndim
         Axes of the image: the last ones of ``layer``, and by default all of them.
+    corner_px
+        Row and column of the coarse pixel at which an image of a part of the area begins.
 
     Returns
     -------
@@ -108,7 +124,7 @@ def upsampled_transform(layer: Layer, factor: float, *, ndim: int | None = None)
         ``scale``, ``translate``, ``rotate``, ``shear``, ``affine``, ``units`` and ``axis_labels``.
     """
     # the outer edge of either layer is half a pixel of its own before the centre of its pixel 0
-    start = 0.5 / factor - 0.5
+    start = np.add(corner_px, 0.5 / factor - 0.5)
     return _resampled(layer, step=1 / factor, start=start, ndim=ndim or layer.ndim)
 
 
@@ -120,7 +136,9 @@ def positions_transform(movie_layer: Layer, pixel_size_nm: float) -> dict[str, A
     dict
         As `upsampled_transform`, for points with as many axes as the movie.
     """
-    return _resampled(movie_layer, step=1 / pixel_size_nm, start=-0.5, ndim=movie_layer.ndim)
+    return _resampled(
+        movie_layer, step=1 / pixel_size_nm, start=np.full(2, -0.5), ndim=movie_layer.ndim
+    )
 
 
 def frame_axis(movie_layer: Image) -> int | None:
@@ -161,13 +179,15 @@ def move(layer: Layer, transform: dict[str, Any]) -> None:
             setattr(layer, name, value)
 
 
-def _resampled(layer: Layer, *, step: float, start: float, ndim: int) -> dict[str, Any]:
+def _resampled(
+    layer: Layer, *, step: float, start: NDArray[np.float64], ndim: int
+) -> dict[str, Any]:
     """Place index j of a new layer at ``start + step * j`` of another, on the last two axes."""
-    in_plane = np.arange(-ndim, 0) >= -2
+    before = ndim - 2
     old = _own_transform(layer).set_slice(list(range(-ndim, 0)))
     return {
-        "scale": old.scale * np.where(in_plane, step, 1.0),
-        "translate": old(np.where(in_plane, start, 0.0)),
+        "scale": old.scale * ([1.0] * before + [step] * 2),
+        "translate": old([0.0] * before + [*start]),
         "rotate": old.rotate,
         "shear": old.shear,
         "affine": layer.affine.affine_matrix[-ndim - 1 :, -ndim - 1 :],

@@ -20,21 +20,30 @@ from qtpy.QtWidgets import (
 )
 
 from napari_dl4smlm.backend.prediction.events import (
+    BatchPredicted,
     FilesWritten,
     PredictionStarted,
     PredictionStopped,
 )
+from napari_dl4smlm.widgets.fold import Fold
+from napari_dl4smlm.widgets.predict.buttons import PredictionButtons
+from napari_dl4smlm.widgets.predict.command import CommandPanel, predict_commands
 from napari_dl4smlm.widgets.predict.files import (
     FileFailed,
     FilesLeft,
     FileStarted,
     result_folders,
 )
+from napari_dl4smlm.widgets.predict.terms import describe_progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from napari_dl4smlm.backend.prediction.config import PredictionConfig
+    from napari_dl4smlm.widgets.run_state import RunState
+
 _LIST_LINES = 6
+_NO_FILES = "Add files first."
 
 
 class BatchPanel(QWidget):
@@ -43,7 +52,9 @@ class BatchPanel(QWidget):
     Attributes
     ----------
     changed
-        Emitted when there are other files.
+        Emitted when there are other files, or another folder.
+    buttons
+        To predict them.
     """
 
     changed = Signal()
@@ -60,6 +71,10 @@ class BatchPanel(QWidget):
         self._into.setPlaceholderText("results: NAME-prediction, beside each file")
         self._browse = QToolButton()
         self._browse.setText("…")
+        self.buttons = PredictionButtons(
+            "Predict files", "Predict all files, each to its own folder"
+        )
+        self._command = CommandPanel()
         self._abouts: dict[QWidget, str] = {
             self._add: "Add movies: TIFF or .npy files",
             self._remove: "Remove the selected files from the list",
@@ -73,6 +88,7 @@ class BatchPanel(QWidget):
         self._add.clicked.connect(self._ask_for_files)
         self._remove.clicked.connect(self._remove_selected)
         self._browse.clicked.connect(self._ask_for_folder)
+        self._into.textChanged.connect(lambda _: self.changed.emit())
         self._arrange()
 
     def movies(self) -> list[Path]:
@@ -81,8 +97,7 @@ class BatchPanel(QWidget):
 
     def folders(self) -> list[Path]:
         """Return the folder for the results of each file."""
-        text = self._into.text().strip()
-        return result_folders(self._movies, Path(text).expanduser() if text else None)
+        return result_folders(self._movies, self._folder())
 
     def add_files(self, paths: Iterable[Path]) -> None:
         """Add files that are not in the list yet."""
@@ -99,11 +114,33 @@ class BatchPanel(QWidget):
         """Return what the list says about each file."""
         return [self._item(number).text() for number in range(self._list.count())]
 
-    def set_disabled(self, reason: str | None) -> None:
-        """Say why the list cannot be changed now; it can be read in any case."""
+    def show_state(self, state: RunState, problem: str | None) -> None:
+        """Enable what a state allows, and say why not the rest.
+
+        Parameters
+        ----------
+        state
+            Of the run, be it of these files or not.
+        problem
+            Why no file can be predicted; ``None`` if they can.
+        """
+        why_not = state.why_disabled("form")
         for control, what in self._abouts.items():
-            control.setEnabled(reason is None)
-            control.setToolTip(reason or what)
+            control.setEnabled(why_not is None)
+            control.setToolTip(why_not or what)
+        self.buttons.show_state(state, problem if self._movies else _NO_FILES)
+
+    def show_commands(self, model_path: Path, config: PredictionConfig) -> None:
+        """Show the command for each file."""
+        if self._movies:
+            commands = predict_commands(model_path, self._movies, config, self._folder())
+            self._command.show_commands(commands)
+        else:
+            self.show_no_commands(_NO_FILES)
+
+    def show_no_commands(self, reason: str) -> None:
+        """Say why there are no commands."""
+        self._command.show_reason(reason)
 
     def begin(self) -> None:
         """Show that nothing has come of any file yet."""
@@ -119,6 +156,8 @@ class BatchPanel(QWidget):
             case PredictionStarted() if event.warnings:
                 self._warned.add(self._current)
                 self._item(self._current).setToolTip("\n\n".join(event.warnings))
+            case BatchPredicted():
+                self._tell(self._current, describe_progress(event))
             case PredictionStopped():
                 self._stopped = True
             case FilesWritten():
@@ -130,6 +169,11 @@ class BatchPanel(QWidget):
                 for number in event.numbers:
                     self._tell(number, "not predicted")
 
+    @property
+    def has_failures(self) -> bool:
+        """Whether a file could not be predicted."""
+        return self._n_failed > 0
+
     def found(self) -> str:
         """Sum up what came of the files."""
         parts = [f"{self._n_done} of {len(self._movies)} files predicted"]
@@ -137,9 +181,14 @@ class BatchPanel(QWidget):
         parts += [f"{len(self._warned)} with warnings"] if self._warned else []
         return ", ".join(parts)
 
-    def problem(self) -> str | None:
-        """Say why there is nothing to predict."""
-        return None if self._movies else "Add files first."
+    def on_failure(self) -> None:
+        """Show that the run has ended before the file under way was done."""
+        for number in range(self._current, len(self._movies)):
+            self._tell(number, "not predicted")
+
+    def _folder(self) -> Path | None:
+        text = self._into.text().strip()
+        return Path(text).expanduser() if text else None
 
     def _on_written(self, event: FilesWritten) -> None:
         if self._stopped:
@@ -159,7 +208,7 @@ class BatchPanel(QWidget):
             item.setToolTip(str(path))
             self._list.addItem(item)
         self._warned.clear()
-        self._n_done = self._n_failed = 0
+        self._current = self._n_done = self._n_failed = 0
         self.changed.emit()
 
     def _tell(self, number: int, what: str) -> None:
@@ -187,13 +236,15 @@ class BatchPanel(QWidget):
             self.set_into(Path(chosen))
 
     def _arrange(self) -> None:
-        buttons, into = QHBoxLayout(), QHBoxLayout()
-        buttons.addWidget(self._add)
-        buttons.addWidget(self._remove)
+        above, into = QHBoxLayout(), QHBoxLayout()
+        above.addWidget(self._add)
+        above.addWidget(self._remove)
         into.addWidget(self._into, 1)
         into.addWidget(self._browse)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(buttons)
+        layout.addLayout(above)
         layout.addWidget(self._list)
         layout.addLayout(into)
+        layout.addWidget(self.buttons)
+        layout.addWidget(Fold(self._command, "Command line"))

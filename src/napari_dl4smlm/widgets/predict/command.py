@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
+from napari_dl4smlm.widgets.predict.files import result_folders
 from napari_dl4smlm.widgets.wrapped_text import WrappedText
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from napari_dl4smlm.backend.prediction.config import PredictionConfig
 
 
 class CommandPanel(QWidget):
-    """A command as text, and a button that copies it."""
+    """Commands as text, one in each line, and a button that copies them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -22,14 +31,14 @@ class CommandPanel(QWidget):
         layout.addWidget(self._text)
         layout.addWidget(self._copy, alignment=Qt.AlignmentFlag.AlignLeft)
 
-    def show_command(self, command: str) -> None:
-        """Show a command."""
-        self._text.setPlainText(command)
+    def show_commands(self, commands: Sequence[str]) -> None:
+        """Show commands."""
+        self._text.setPlainText("\n".join(commands))
         self._copy.setEnabled(True)
-        self._copy.setToolTip("Copy the command to the clipboard")
+        self._copy.setToolTip("Copy this to the clipboard, for a terminal")
 
     def show_reason(self, reason: str) -> None:
-        """Say why there is no command."""
+        """Say why there are none."""
         self._text.setPlainText(reason)
         self._copy.setEnabled(False)
         self._copy.setToolTip(reason)
@@ -42,3 +51,16 @@ class CommandPanel(QWidget):
         clipboard = QGuiApplication.clipboard()
         if clipboard is not None:
             clipboard.setText(self.text())
+
+
+def predict_commands(
+    model_path: Path, movies: Sequence[Path], config: PredictionConfig, into: Path | None = None
+) -> list[str]:
+    """Write the command for each movie, with the folder that `predict_files` writes to."""
+    # its import takes a second, and was done with that of the model
+    from napari_dl4smlm.widgets.command_line import predict_command
+
+    return [
+        predict_command(movie, model_path, folder, config)
+        for movie, folder in zip(movies, result_folders(movies, into), strict=True)
+    ]

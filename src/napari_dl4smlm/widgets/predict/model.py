@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QFileDialog, QToolButton, QVBoxLayout, QWidget
+from napari.utils.notifications import show_error
+from qtpy.QtWidgets import QFileDialog, QToolButton
 
 from napari_dl4smlm.widgets.forms.field_editors import ChoiceEditor, Editor
+from napari_dl4smlm.widgets.predict.about import AboutChoice
 from napari_dl4smlm.widgets.predict.recent import recent_models, remember_model
 from napari_dl4smlm.widgets.predict.terms import describe_model
 from napari_dl4smlm.widgets.sources.latest_run import LatestRun
-from napari_dl4smlm.widgets.train.form import note
-from napari_dl4smlm.widgets.wrapped_text import WrappedText
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,17 +44,11 @@ class ModelPicker(Editor):
         self.problem: str | None = "Choose a model first."
         self._just_trained: Path | None = None
         self._reading = LatestRun(self)
-        self._description, self._fault = note(), WrappedText()
-        self.below = QWidget()
-        below = QVBoxLayout(self.below)
-        below.setContentsMargins(0, 0, 0, 0)
-        below.addWidget(self._description)
-        below.addWidget(self._fault)
+        self.about = self.below = AboutChoice()
         self._reading.event_arrived.connect(self._on_card)
         self._reading.failed.connect(self._on_failure)
         self._choice.changed.connect(self._read)
         browse.clicked.connect(self._browse)
-        self._describe("", None)
         self._offer()
 
     def value(self) -> Path | None:
@@ -91,7 +86,7 @@ class ModelPicker(Editor):
     def _read(self) -> None:
         path = self.value()
         self.card = None
-        self._describe("", None)
+        self.about.tell()
         if path is None:
             self.problem = "Choose a model first."
             self._reading.cancel()
@@ -103,7 +98,7 @@ class ModelPicker(Editor):
     def _on_card(self, card: ModelCard) -> None:
         self.card = card
         self.problem = None
-        self._describe(describe_model(card), None)
+        self.about.tell(describe_model(card))
         path = self.value()
         if path is not None:
             remember_model(path)
@@ -112,14 +107,9 @@ class ModelPicker(Editor):
     def _on_failure(self, message: str, details: str) -> None:
         del details
         self.problem = message
-        self._describe("", message)
+        self.about.tell(fault=message)
+        show_error(message)
         self.changed.emit()
-
-    def _describe(self, text: str, fault: str | None) -> None:
-        self._description.setText(text)
-        self._description.setVisible(bool(text))
-        self._fault.setPlainText("" if fault is None else f"⚠ {fault}")
-        self._fault.setVisible(fault is not None)
 
     def _browse(self) -> None:
         folder = "" if self.value() is None else str(self.value())
@@ -134,6 +124,8 @@ def _cards(path: Path) -> Iterator[ModelCard]:
     # imports torch
     from napari_dl4smlm.backend.models.model_file import read_card
 
+    # what needs a model next, and would hold the viewer for a second
+    importlib.import_module("napari_dl4smlm.widgets.command_line")
     yield read_card(path)
 
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from napari.layers import Image, Labels, Layer
+from napari.utils.notifications import show_error
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_dl4smlm.backend.acquisition.frames import FrameStack, open_frames
 from napari_dl4smlm.backend.errors import InputError
-from napari_dl4smlm.widgets.layers.layers import add_movie, frames_of, mark_of
-from napari_dl4smlm.widgets.predict.terms import describe_movie
+from napari_dl4smlm.widgets.layers.layers import add_movie, mark_of
+from napari_dl4smlm.widgets.predict.about import AboutChoice
 from napari_dl4smlm.widgets.sources.choices import MovieChoice, MovieFile
 from napari_dl4smlm.widgets.sources.latest_run import LatestRun
+from napari_dl4smlm.widgets.sources.movie_text import describe_movie
 from napari_dl4smlm.widgets.sources.source_box import MOVIE_FILES, SourceBox
-from napari_dl4smlm.widgets.train.form import note
-from napari_dl4smlm.widgets.wrapped_text import WrappedText
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,11 +25,6 @@ if TYPE_CHECKING:
 
 # made from movies, and never one
 _RESULTS = ("super-resolution image", "preview")
-
-
-class _Opened(NamedTuple):
-    path: Path
-    movie: FrameStack
 
 
 class MoviePicker(SourceBox):
@@ -46,8 +39,8 @@ class MoviePicker(SourceBox):
     ----------
     checked
         Emitted when more is known about what was chosen.
-    pixel_size_nm
-        Camera pixel of the layer; ``None`` if it is not known.
+    movie
+        The frames of the layer, of which no pixel was read; ``None`` if it is no movie.
     path
         File that holds the same frames; ``None`` as long as none was found.
     problem
@@ -58,18 +51,12 @@ class MoviePicker(SourceBox):
 
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__(accepts=_may_be_chosen, prefers=_is_movie, files=MOVIE_FILES, folders=True)
-        self.pixel_size_nm: float | None = None
+        self.movie: FrameStack | None = None
         self.path: Path | None = None
         self.problem: str | None = None
-        self._n_frames: int | None = None
         self._viewer = viewer
         self._opening, self._origin = LatestRun(self), LatestRun(self)
-        self._description, self._fault = note(), WrappedText()
-        self.below = QWidget()
-        below = QVBoxLayout(self.below)
-        below.setContentsMargins(0, 0, 0, 0)
-        below.addWidget(self._description)
-        below.addWidget(self._fault)
+        self.about = self.below = AboutChoice()
         self._opening.event_arrived.connect(self._on_opened)
         self._opening.failed.connect(self._on_not_opened)
         self._origin.event_arrived.connect(self._on_origin)
@@ -92,64 +79,64 @@ class MoviePicker(SourceBox):
         layer = self.layer()
         if layer is None:
             raise InputError(self.fault() or "Choose a movie first: a layer or a file.")
-        if isinstance(layer, Labels):
-            raise InputError(
-                f"The layer {layer.name!r} holds labels, not intensities. Choose an image layer."
-            )
-        return frames_of(layer)
-
-    def all_frames(self) -> str:
-        """Say what a prediction of all frames is."""
-        return "all" if self._n_frames is None else f"all {self._n_frames:,}"
+        frames = MovieChoice.of(layer).layer_frames
+        assert frames is not None
+        return frames
 
     def check(self) -> None:
         """Look anew at what is chosen."""
-        self.path = self.pixel_size_nm = self._n_frames = None
+        self.path = self.movie = None
         self._origin.cancel()
         self._opening.cancel()
         chosen = self.value()
         if isinstance(chosen, Path):
             self._opening.start(lambda: iter([_Opened(chosen, open_frames(chosen))]))
             opening = f"{chosen.name} is being opened."
-            self._tell(opening, opening, is_fault=False)
+            self._tell(opening, opening)
             return
         try:
-            movie = self.frames()
+            self.movie = self.frames()
         except InputError as error:
-            self._tell("", str(error), is_fault=chosen is not None or bool(self.fault()))
+            is_fault = chosen is not None or bool(self.fault())
+            self._tell("", str(error), is_fault=is_fault)
             return
-        self.pixel_size_nm, self._n_frames = movie.pixel_size_nm, movie.n_frames
         choice = MovieChoice.of(chosen)
         self._origin.start(lambda: _files(choice))
-        self._tell(describe_movie(movie), None, is_fault=False)
+        self._tell(describe_movie(self.movie), None)
 
     def close_all(self) -> None:
         """Look no longer."""
         self._origin.cancel()
         self._opening.cancel()
 
-    def _tell(self, description: str, problem: str | None, *, is_fault: bool) -> None:
+    def _tell(self, description: str, problem: str | None, *, is_fault: bool = False) -> None:
         self.problem = problem
-        self._description.setText(description)
-        self._description.setVisible(bool(description))
-        self._fault.setPlainText(f"⚠ {problem}" if is_fault else "")
-        self._fault.setVisible(is_fault)
+        self.about.tell(description, problem if problem and is_fault else "")
         self.checked.emit()
 
     def _on_opened(self, opened: _Opened) -> None:
-        layer = add_movie(self._viewer, opened.movie, name=opened.path.stem, path=opened.path)
-        # a removed layer may still be read by a run: closed is what nobody can read any more
-        frames = getattr(layer.data, "__wrapped__", layer.data)
-        weakref.finalize(frames, opened.movie.close)
-        self.set_value(layer)
+        name = opened.path.stem or opened.path.name
+        try:
+            layer = add_movie(self._viewer, opened.movie, name=name, path=opened.path)
+        except InputError as error:
+            # one of the frames that it looks at may be damaged
+            self._on_not_opened(str(error), "")
+        else:
+            self.set_value(layer)
 
     def _on_not_opened(self, message: str, details: str) -> None:
         del details
         self._tell("", message, is_fault=True)
+        show_error(message)
 
     def _on_origin(self, file: MovieFile) -> None:
         self.path = file.path
         self.checked.emit()
+
+
+class _Opened(NamedTuple):
+    path: Path
+    movie: FrameStack
 
 
 def _files(choice: MovieChoice) -> Iterator[MovieFile]:

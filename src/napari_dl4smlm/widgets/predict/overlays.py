@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from psygnal import Signal
+
 from napari_dl4smlm.widgets.layers.layers import show_image, show_localizations
+from napari_dl4smlm.widgets.predict.picker import PointPicker
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from napari.components import ViewerModel
     from napari.layers import Image, Points
     from numpy.typing import NDArray
@@ -23,24 +30,44 @@ class PredictionOverlays:
         Where to show them.
     movie_layer
         What they lie on; it may be removed from the viewer.
-    model_name
-        Tells the layers of different models apart.
+    model_path
+        Its name tells the layers of different models apart.
     upsampling_factor
         Fine pixels per camera pixel.
+
+    Attributes
+    ----------
+    picked
+        Emitted with the number of a localization in the table when the user has picked its point.
     """
 
+    picked = Signal(int)
+
     def __init__(
-        self, viewer: ViewerModel, movie_layer: Image, *, model_name: str, upsampling_factor: int
+        self, viewer: ViewerModel, movie_layer: Image, *, model_path: Path, upsampling_factor: int
     ) -> None:
         self._viewer = viewer
         self._movie_layer = movie_layer
-        # named now, since the movie may get another name while it is predicted
-        self._image_name = f"{movie_layer.name}: prediction ×{upsampling_factor} ({model_name})"
-        self._points_name = f"{movie_layer.name}: localizations ({model_name})"
+        # named now, since the movie may get another name while it is predicted; what it is comes
+        # first and which model last, since napari's list shows the two ends of a long name
+        data = f"{movie_layer.name} ({model_path.stem})"
+        self._image_name = f"prediction ×{upsampling_factor}: {data}"
+        self._points_name = f"localizations: {data}"
         self._factor = upsampling_factor
-        self._mark = {"model": model_name, "movie": movie_layer.name}
+        self._mark: dict[str, Any] = {
+            "movie": movie_layer.name,
+            "model": model_path.stem,
+            "model_file": str(model_path),
+        }
         self._image: Image | None = None
         self._points: Points | None = None
+        self._picker: PointPicker | None = None
+        self._positions: NDArray[np.float64] = np.empty((0, 2))
+        self._rows: NDArray[np.intp] | None = None
+
+    def describe(self, origin: Mapping[str, Any]) -> None:
+        """Note where the results come from in the layers that are shown from now on."""
+        self._mark["origin"] = dict(origin)
 
     def show_image(self, image: NDArray[Any]) -> None:
         """Show the sum of the density maps, shape (f Y, f X), or update it."""
@@ -58,6 +85,7 @@ class PredictionOverlays:
 
     def show_localizations(self, localizations: Localizations, pixel_size_nm: float) -> None:
         """Show the localizations, which were computed with this camera pixel."""
+        self.close()
         self._points = show_localizations(
             self._viewer,
             self._movie_layer,
@@ -66,6 +94,14 @@ class PredictionOverlays:
             pixel_size_nm=pixel_size_nm,
             metadata=self._mark,
         )
+        self._positions = localizations.positions_nm()
+        self._picker = PointPicker(self._viewer, self._points, localizations, self.picked.emit)
+        self._show_rows()
+
+    def show_only(self, rows: NDArray[np.intp]) -> None:
+        """Hide the points of all other rows of the table."""
+        self._rows = rows
+        self._show_rows()
 
     def set_visible(self, *, image: bool, localizations: bool) -> None:
         """Show or hide the layers that are there."""
@@ -73,16 +109,26 @@ class PredictionOverlays:
             if layer is not None:
                 layer.visible = is_visible
 
-    def highlight(self, number: int) -> None:
-        """Select one of the localizations, and show its frame."""
-        points, viewer = self._points, self._viewer
-        if points is None or points not in viewer.layers or number >= len(points.data):
+    def highlight(self, row: int) -> None:
+        """Select the point of a row of the table, and show its frame."""
+        if self._picker is not None:
+            self._picker.show(row)
+
+    def close(self) -> None:
+        """Tell no longer what the user picks."""
+        if self._picker is not None:
+            self._picker.close()
+            self._picker = None
+
+    def _show_rows(self) -> None:
+        points, rows, positions = self._points, self._rows, self._positions
+        if points is None or rows is None:
             return
-        # napari marks selected points of selected layers only
-        viewer.layers.selection.active = points
-        points.selected_data = {number}
-        position = points.data_to_world(points.data[number])
-        first_axis = viewer.dims.ndim - points.ndim
-        for axis in viewer.dims.not_displayed:
-            if axis >= first_axis:
-                viewer.dims.set_point(axis, position[axis - first_axis])
+        is_shown = np.arange(len(points.data)) >= len(positions)
+        if np.array_equal(points.data[: len(positions), -2:], positions):
+            is_shown[rows] = True
+        else:
+            # the user has deleted or moved some: they are no longer numbered like the rows
+            is_shown[:] = True
+        if not np.array_equal(points.shown, is_shown):
+            points.shown = is_shown

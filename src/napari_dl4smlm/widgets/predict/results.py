@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
+from napari.utils.notifications import show_error
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.widgets.fold import Fold
+from napari_dl4smlm.widgets.forms.titled_rows import Message
 from napari_dl4smlm.widgets.localization_table import LocalizationTable
 from napari_dl4smlm.widgets.worker import EventWorker
-from napari_dl4smlm.widgets.wrapped_text import WrappedText
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,44 +20,49 @@ if TYPE_CHECKING:
     from napari_dl4smlm.widgets.predict.overlays import PredictionOverlays
     from napari_dl4smlm.widgets.predict.run import PredictedMovie
 
-_TABLE_HEIGHT = 260
-_NO_IMAGE = "There is no image yet: predict a movie first."
+_ABOUT_IMAGE = "Save the sum of all density maps as a 32-bit TIFF with its pixel size"
+_ABOUT_TABLE = "Save the localizations that pass the filter as a ThunderSTORM table (.csv)"
+_NO_RESULT = "There is nothing to save yet: predict a movie first."
+_NO_ROWS = "No localization passes the filter."
 _SAVING = "Wait until the last file is written."
 
 
 class ResultsPanel(QWidget):
     """The localizations of the last prediction as a table, and buttons to save them and the image.
 
-    A click on a row of the table shows the localization in the viewer.
+    Who picks a row of the table sees its point in the viewer, and the other way round.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._result: PredictedMovie | None = None
         self._overlays: PredictionOverlays | None = None
-        self._movie_path: Path | None = None
+        self._folder = Path()
         self._saver = EventWorker(parent=self)
         self._image_button = QPushButton("Save image…")
+        self._table_button = QPushButton("Save table…")
         self._table = LocalizationTable()
-        self._table.setMinimumHeight(_TABLE_HEIGHT)
         self._fold = Fold(self._table, "Localizations")
-        self._saved = WrappedText()
-        self._saved.hide()
+        self._saved = Message()
         self._image_button.clicked.connect(lambda: self._ask("image", ".tif", self.save_image))
-        self._table.export_requested.connect(lambda: self._ask("table", ".csv", self.save_table))
-        self._table.row_selected.connect(self._highlight)
-        self._saver.event_arrived.connect(lambda path: self._tell(f"Saved: {path}"))
-        self._saver.failed.connect(lambda message, details: self._tell(f"⚠ {message}"))
+        self._table_button.clicked.connect(lambda: self._ask("table", ".csv", self.save_table))
+        self._table.row_selected.connect(self._on_row)
+        self._table.filtered.connect(self._on_filter)
+        self._saver.event_arrived.connect(lambda path: self._saved.show_text(f"Saved: {path}"))
+        self._saver.failed.connect(self._on_not_saved)
         self._saver.ended.connect(self._show_buttons)
-        self._saver.failed.connect(self._show_buttons)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self._image_button)
+        buttons.addWidget(self._table_button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for widget in (self._image_button, self._saved, self._fold):
-            layout.addWidget(widget)
+        layout.addLayout(buttons)
+        layout.addWidget(self._saved)
+        layout.addWidget(self._fold)
         self._show_buttons()
 
     def show_result(
-        self, result: PredictedMovie, overlays: PredictionOverlays, movie_path: Path | None
+        self, result: PredictedMovie, overlays: PredictionOverlays, folder: Path
     ) -> None:
         """Show what was found.
 
@@ -66,15 +72,15 @@ class ResultsPanel(QWidget):
             What to show and to save.
         overlays
             Its layers.
-        movie_path
-            Files are offered to be saved beside it.
+        folder
+            Where files are offered to be saved.
         """
-        self._result, self._overlays, self._movie_path = result, overlays, movie_path
-        self._saved.hide()
+        self._result, self._overlays, self._folder = result, overlays, folder
+        overlays.picked.connect(self._table.select_row)
+        self._saved.show_text("")
         self._table.set_localizations(result.localizations)
         self._fold.set_title(f"Localizations ({len(result.localizations):,})")
         self._fold.set_open(True)
-        self._show_buttons()
 
     def save_image(self, path: Path) -> None:
         """Write the image in another thread."""
@@ -90,33 +96,42 @@ class ResultsPanel(QWidget):
 
     def _save(self, path: Path, write: Callable[[], None]) -> None:
         if self._saver.is_running:
-            self._tell(_SAVING)
+            self._saved.show_text(_SAVING)
             return
         self._saver.start(lambda stop: _written(path, write))
         self._show_buttons()
 
-    def _tell(self, text: str) -> None:
-        self._saved.setPlainText(text)
-        self._saved.show()
+    def _on_not_saved(self, message: str, details: str) -> None:
+        del details
+        self._saved.show_fault(message)
+        show_error(message)
+        self._show_buttons()
 
     def _show_buttons(self) -> None:
-        why_not = _NO_IMAGE if self._result is None else None
+        why_not = _NO_RESULT if self._result is None else None
         why_not = _SAVING if self._saver.is_running else why_not
-        self._image_button.setEnabled(why_not is None)
-        self._image_button.setToolTip(
-            why_not or "Save the sum of all density maps as a 32-bit TIFF with its pixel size"
-        )
+        no_rows = None if len(self._table.shown_rows()) else _NO_ROWS
+        for button, reason, what in (
+            (self._image_button, why_not, _ABOUT_IMAGE),
+            (self._table_button, why_not or no_rows, _ABOUT_TABLE),
+        ):
+            button.setEnabled(reason is None)
+            button.setToolTip(reason or what)
 
-    def _highlight(self, row: int) -> None:
+    def _on_row(self, row: int) -> None:
         if self._overlays is not None:
             self._overlays.highlight(row)
 
+    def _on_filter(self) -> None:
+        if self._overlays is not None:
+            self._overlays.show_only(self._table.shown_rows())
+        self._show_buttons()
+
     def _ask(self, what: str, suffix: str, save: Callable[[Path], None]) -> None:
         assert self._result is not None
-        folder = Path.cwd() if self._movie_path is None else self._movie_path.parent
         name = f"{Path(self._result.movie_name).stem}-{what}{suffix}"
         chosen, _ = QFileDialog.getSaveFileName(
-            self, f"Save the {what}", str(folder / name), f"*{suffix}"
+            self, f"Save the {what}", str(self._folder / name), f"*{suffix}"
         )
         if chosen:
             path = Path(chosen)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_dl4smlm import __version__
 from napari_dl4smlm.backend.localizations.table import Localizations
 from napari_dl4smlm.backend.localizations.thunderstorm import write_thunderstorm
 from napari_dl4smlm.backend.prediction.events import BatchPredicted
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from napari_dl4smlm.backend.acquisition.frames import FrameStack
-    from napari_dl4smlm.backend.models.model_file import ModelCard
     from napari_dl4smlm.backend.prediction.config import PredictionConfig
     from napari_dl4smlm.backend.prediction.events import PredictionEvent
     from napari_dl4smlm.backend.prediction.predictor import Predictor
@@ -44,14 +42,19 @@ class ImageGrown:
 
 @dataclass(frozen=True, eq=False)
 class PredictedMovie:
-    """What was found in a movie, with all that its files say about it."""
+    """What was found in a movie.
+
+    Attributes
+    ----------
+    origin
+        Where it comes from: movie, frames, model and options.
+    """
 
     reconstruction: Reconstruction
     localizations: Localizations
-    card: ModelCard
     movie_name: str
     pixel_size_nm: float
-    threshold: float
+    origin: dict[str, JsonValue]
 
     def summary(self) -> str:
         """Tell how much was found."""
@@ -69,21 +72,7 @@ class PredictedMovie:
         OSError
             The file cannot be written; an older one is as it was.
         """
-        frames: list[JsonValue] = [
-            f"{part.start}:{part.stop}" for part in self.reconstruction.frames
-        ]
-        description: dict[str, JsonValue] = {
-            "software": f"napari-dl4smlm {__version__}",
-            "movie": self.movie_name,
-            "camera_pixel_size_nm": self.pixel_size_nm,
-            "model": self.card.architecture,
-            "model_options": dict(self.card.options),
-            "model_weights_sha256": self.card.weights_sha256,
-            "upsampling_factor": self.card.upsampling_factor,
-            "threshold": self.threshold,
-            "frames": frames,
-        }
-        write_reconstruction(path, self.reconstruction, description=description)
+        write_reconstruction(path, self.reconstruction, description=self.origin)
 
     def write_table(self, path: Path, rows: NDArray[np.intp]) -> None:
         """Write some localizations as a ThunderSTORM table, in the order of the frames.
@@ -120,7 +109,6 @@ class MoviePrediction:
         self._movie = movie
         self._config = config
         self._predictor: Predictor | None = None
-        self._card: ModelCard | None = None
         self._tables: list[Localizations] = []
 
     def events(self, stop: threading.Event) -> Iterator[PredictionEvent | ImageGrown]:
@@ -136,29 +124,39 @@ class MoviePrediction:
         from napari_dl4smlm.backend.prediction.predictor import Predictor
 
         with self._movie:
-            model = load_model(self._model_path)
-            self._card = model.card
-            predictor = self._predictor = Predictor(model, self._movie, self._config)
+            predictor = Predictor(load_model(self._model_path), self._movie, self._config)
+            self._predictor = predictor
             for event in predictor.events():
                 if isinstance(event, BatchPredicted):
                     self._tables.append(event.localizations)
                 yield event
                 if isinstance(event, BatchPredicted) and self.image_wanted.is_set():
                     self.image_wanted.clear()
-                    # copied here, where no frame is added meanwhile
-                    yield ImageGrown(predictor.reconstruction.image)
+                    yield from _copy_of(predictor.reconstruction)
                 if stop.is_set():
                     predictor.stop()
 
     def result(self) -> PredictedMovie | None:
         """Return what was found, once the run is over; ``None`` if no frame was done."""
-        if self._predictor is None or self._card is None or not self._tables:
+        predictor = self._predictor
+        if predictor is None or not self._tables:
             return None
         return PredictedMovie(
-            reconstruction=self._predictor.reconstruction,
+            reconstruction=predictor.reconstruction,
             localizations=Localizations.concatenate(self._tables),
-            card=self._card,
             movie_name=self._movie.name,
-            pixel_size_nm=self._predictor.pixel_size_nm,
-            threshold=self._predictor.threshold,
+            pixel_size_nm=predictor.pixel_size_nm,
+            origin={
+                **predictor.origin(),
+                "frames": [*predictor.reconstruction.frame_ranges],
+            },
         )
+
+
+def _copy_of(reconstruction: Reconstruction) -> Iterator[ImageGrown]:
+    """Copy the image in the thread that adds to it; without memory for a copy, there is none."""
+    try:
+        image = reconstruction.image
+    except MemoryError:
+        return
+    yield ImageGrown(image)

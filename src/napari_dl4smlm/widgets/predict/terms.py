@@ -1,20 +1,16 @@
-"""What the user reads about a model, a movie and the progress of a prediction."""
+"""What the user reads about a model and the progress of a prediction."""
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_dl4smlm.backend.prediction.config import UNCALIBRATED_THRESHOLD
+from napari_dl4smlm.widgets.durations import duration
 from napari_dl4smlm.widgets.train.facts import MODEL_LABELS
 
 if TYPE_CHECKING:
-    from napari_dl4smlm.backend.acquisition.frames import FrameStack
     from napari_dl4smlm.backend.models.model_file import ModelCard
-    from napari_dl4smlm.backend.prediction.events import BatchPredicted
-
-# as in the backend, which tells the same once it runs
-_PIXEL_SIZE_TOLERANCE = 0.05
+    from napari_dl4smlm.backend.prediction.events import BatchPredicted, BatchReduced
 
 
 def architecture_label(card: ModelCard) -> str:
@@ -28,6 +24,7 @@ def describe_model(card: ModelCard) -> str:
     intensities = card.normalization
     lines = [
         f"{architecture_label(card)} · ×{card.upsampling_factor} · {pixel}",
+        *_describe_simulation(card.training.get("simulation")),
         f"background {intensities.background:.4g}, spots to {intensities.brightest:.4g} counts",
     ]
     if card.calibration is None:
@@ -40,24 +37,19 @@ def describe_model(card: ModelCard) -> str:
     return "\n".join(lines)
 
 
-def describe_movie(movie: FrameStack) -> str:
-    """Tell what a movie is."""
-    pixel = "" if movie.pixel_size_nm is None else f" · {movie.pixel_size_nm:.4g} nm"
-    count = f"{movie.n_frames:,} frame{'' if movie.n_frames == 1 else 's'}"
-    return f"{count} · {movie.height} × {movie.width}{pixel} · {movie.dtype}"
+def _describe_simulation(simulation: Any) -> list[str]:
+    """Tell what the spots were like, if they were simulated."""
+    match simulation:
+        case {"psf": {"kind": "gaussian", "sigma_nm": sigma}, "density": density}:
+            return [f"simulated spots of σ {_range(sigma)} nm · {_range(density)} per µm²"]
+        case {"density": density}:
+            return [f"simulated, {_range(density)} emitters per µm²"]
+    return []
 
 
-def pixel_size_warning(card: ModelCard, pixel_size_nm: float | None) -> str | None:
-    """Say, before the run, that a model was trained for another pixel size than the movie's."""
-    trained = card.pixel_size_nm
-    if trained is None or pixel_size_nm is None:
-        return None
-    if math.isclose(trained, pixel_size_nm, rel_tol=_PIXEL_SIZE_TOLERANCE):
-        return None
-    return (
-        f"The pixel size is {pixel_size_nm:.4g} nm here, but {trained:.4g} nm where the model was "
-        "trained. Localizations may be missed or invented."
-    )
+def _range(value: float | list[float]) -> str:
+    numbers = value if isinstance(value, list) else [value]
+    return "–".join(f"{number:.4g}" for number in numbers)
 
 
 def automatic_threshold(card: ModelCard | None) -> str:
@@ -86,8 +78,8 @@ def describe_progress(batch: BatchPredicted) -> str:
     )
 
 
-def duration(seconds: float) -> str:
-    """Write a duration as 1:05, or 1:01:05 from an hour on."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+def describe_reduction(reduced: BatchReduced) -> str:
+    """Tell what is tried after the memory did not suffice."""
+    frames = "frame" if reduced.batch_size == 1 else "frames"
+    tiles = "" if reduced.tile_size is None else f" in tiles of {reduced.tile_size} px"
+    return f"The memory did not suffice: now {reduced.batch_size} {frames} at a time{tiles}."

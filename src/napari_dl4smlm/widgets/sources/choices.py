@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from napari.layers import Labels
 
 from napari_dl4smlm.backend.acquisition.frames import open_frames
 from napari_dl4smlm.backend.errors import InputError
@@ -55,6 +56,10 @@ class MovieChoice:
         """
         if isinstance(chosen, Path):
             return cls(chosen)
+        if isinstance(chosen, Labels):
+            raise InputError(
+                f"The layer {chosen.name!r} holds labels, not intensities. Choose an image layer."
+            )
         return cls(_origin(chosen), frames_of(chosen))
 
     @property

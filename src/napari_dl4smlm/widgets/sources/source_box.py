@@ -13,20 +13,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from napari.layers import Layer
+    from qtpy.QtCore import QMimeData
+    from qtpy.QtGui import QDragEnterEvent, QDropEvent
 
 MOVIE_FILES = "Movies (*.tif *.tiff *.btf *.tf8 *.npy);;All files (*)"
 TABLE_FILES = "Tables (*.csv *.tsv *.txt *.xls);;All files (*)"
 
 
 class SourceBox(Editor):
-    """A layer, or a file or folder; the button beside it picks the latter.
+    """A layer, or a file or folder, which is dropped here or picked with the button beside.
 
     Parameters
     ----------
     accepts
         Whether a layer is offered.
     prefers
-        Whether a layer is chosen as long as nothing ever was.
+        Whether a layer is chosen as long as the user has chosen nothing.
     files
         Qt's filter of file names.
     folders
@@ -52,11 +54,13 @@ class SourceBox(Editor):
         self._accepts = accepts
         self._prefers = prefers
         self._files = files
+        self._folders = folders
         self._empty = empty
         self._layers: list[Layer] = []
         self._paths: list[Path] = []
         self._is_untouched = True
         self.removed_name = ""
+        self.setAcceptDrops(True)
         if folders:
             menu = QMenu(browse)
             menu.addAction("File…", self._browse_file)
@@ -86,19 +90,41 @@ class SourceBox(Editor):
         self._layers = [layer for layer in layers if self._accepts(layer)]
         chosen = self._choice.value()
         if not (chosen is None or isinstance(chosen, Path) or chosen in self._layers):
-            # that of a removed layer is what the user knew it by
+            was_untouched = self._is_untouched
             self._choice.set_value(None)
+            self._is_untouched = was_untouched
+            # that of a removed layer is what the user knew it by
             self.removed_name = chosen.name
         self._offer()
         preferred = next(filter(self._prefers, self._layers), None)
-        if self._is_untouched and preferred is not None:
+        if self._is_untouched and self.value() is None and preferred is not None:
             self._choice.set_value(preferred)
+            self._is_untouched = True
 
     def fault(self) -> str:
         """Say why nothing is chosen, if it was a layer that is gone."""
         return f"The layer {self.removed_name!r} was removed. Choose another." * bool(
             self.removed_name
         )
+
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
+        """Welcome one file, or a folder where that may be chosen."""
+        if event is not None and self._dropped(event.mimeData()) is not None:
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent | None) -> None:
+        """Choose the file that was dropped."""
+        path = None if event is None else self._dropped(event.mimeData())
+        if event is not None and path is not None:
+            event.acceptProposedAction()
+            self.set_value(path)
+
+    def _dropped(self, data: QMimeData | None) -> Path | None:
+        urls = [] if data is None else data.urls()
+        if len(urls) != 1 or not urls[0].isLocalFile():
+            return None
+        path = Path(urls[0].toLocalFile())
+        return path if self._folders or not path.is_dir() else None
 
     def _offer(self) -> None:
         self._choice.set_choices(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
+from napari_dl4smlm.backend.training.model_paths import last_model_of
 from napari_dl4smlm.widgets.run_state import RunState
-from napari_dl4smlm.widgets.train.file import last_model_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QApplication, QPushButton, QVBoxLayout, QWidget
 
+from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.widgets.command_line import config_file, save_job, train_command
+from napari_dl4smlm.widgets.forms.titled_rows import Message
 from napari_dl4smlm.widgets.wrapped_text import WrappedText
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_dl4smlm.backend.training.config import TrainingJob
 
 _COPY = "Copy"
@@ -22,12 +27,14 @@ class TrainingCommand(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._text = WrappedText()
+        self._fault = Message()
         self._copy = QPushButton(_COPY)
         self._job: TrainingJob | None = None
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._text)
         layout.addWidget(self._copy)
+        layout.addWidget(self._fault)
         self._copy.clicked.connect(self._on_copy)
 
     def text(self) -> str:
@@ -37,6 +44,7 @@ class TrainingCommand(QWidget):
     def show_job(self, job: TrainingJob) -> None:
         """Show the command of a job."""
         self._job = job
+        self._fault.show_fault("")
         self._text.setPlainText(train_command(job))
         file = config_file(job)
         self._copy.setEnabled(True)
@@ -58,9 +66,21 @@ class TrainingCommand(QWidget):
     def _on_copy(self) -> None:
         assert self._job is not None
         file = config_file(self._job)
-        if file is not None:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            save_job(self._job, file)
+        if file is not None and not self._save(self._job, file):
+            return
         clipboard = QApplication.clipboard()
         assert clipboard is not None
         clipboard.setText(self.text())
+
+    def _save(self, job: TrainingJob, file: Path) -> bool:
+        """Write what the command reads; return whether that could be done."""
+        try:
+            # what keeps a folder from being made is said when the file cannot be written
+            with suppress(OSError):
+                file.parent.mkdir(parents=True, exist_ok=True)
+            save_job(job, file)
+        except InputError as error:
+            self._fault.show_fault(str(error))
+            return False
+        self._fault.show_fault("")
+        return True

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from datetime import date
 from itertools import count
 from pathlib import Path
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QToolButton, QWidget
+
+from napari_dl4smlm.backend.training.model_paths import last_model_of
 
 _SUFFIX = ".safetensors"
 _DEFAULT_FOLDER = "dl4smlm-models"
@@ -45,10 +48,7 @@ class ModelFile(QWidget):
     def chosen(self) -> Path | None:
         """Return the file that the user named, if any."""
         text = self._line.text().strip()
-        if not text:
-            return None
-        path = Path(text).expanduser()
-        return path if path.suffix == _SUFFIX else path.with_name(path.name + _SUFFIX)
+        return model_path(text) if text else None
 
     def set_chosen(self, path: Path | None) -> None:
         """Name a file; none for the default."""
@@ -63,30 +63,36 @@ class ModelFile(QWidget):
         self._line.setToolTip(why_disabled or f"The best model goes to\n{self.path().absolute()}")
 
     def _ask(self) -> None:
-        folder = self.path().parent
-        if not folder.is_dir():
-            folder = Path.cwd()
-        chosen, _ = QFileDialog.getSaveFileName(
-            self,
-            "File for the best model",
-            str(folder / self.path().name),
-            f"Models (*{_SUFFIX})",
-            # the trainer keeps an older file aside
-            options=QFileDialog.Option.DontConfirmOverwrite,
-        )
-        if chosen:
-            self.set_chosen(Path(chosen))
+        chosen = ask_for_model_file(self, "File for the best model", self.path())
+        if chosen is not None:
+            self.set_chosen(chosen)
 
 
-def last_model_of(path: Path) -> Path:
-    """Return where the trainer keeps the last model, from which training can go on."""
-    return path.with_name(f"{path.stem}.last{_SUFFIX}")
+def model_path(text: str) -> Path:
+    """Return the model file that a text names, with or without its suffix."""
+    path = Path(text).expanduser()
+    return path if path.suffix == _SUFFIX else path.with_name(path.name + _SUFFIX)
+
+
+def ask_for_model_file(parent: QWidget, title: str, suggested: Path) -> Path | None:
+    """Let the user name a file for a model; whoever writes it keeps an older one aside."""
+    folder = suggested.parent if suggested.parent.is_dir() else Path.cwd()
+    chosen, _ = QFileDialog.getSaveFileName(
+        parent,
+        title,
+        str(folder / suggested.name),
+        f"Models (*{_SUFFIX})",
+        options=QFileDialog.Option.DontConfirmOverwrite,
+    )
+    return model_path(chosen) if chosen else None
 
 
 def _unused_file(model: str) -> Path:
+    # started from a menu, a viewer may run where only the system may write
+    folder = (Path() if os.access(Path.cwd(), os.W_OK) else Path.home()) / _DEFAULT_FOLDER
     for number in count(1):
         again = "" if number == 1 else f"-{number}"
-        path = Path(_DEFAULT_FOLDER) / f"{model}-{date.today().isoformat()}{again}{_SUFFIX}"
+        path = folder / f"{model}-{date.today().isoformat()}{again}{_SUFFIX}"
         if not path.exists() and not last_model_of(path).exists():
             return path
     raise AssertionError("unreachable")

@@ -8,8 +8,9 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_dl4smlm.backend.errors import InputError
-from napari_dl4smlm.backend.training.config import TrainingConfig
+from napari_dl4smlm.backend.training.config import DEFAULT_UPSAMPLING_FACTOR, TrainingConfig
 from napari_dl4smlm.widgets.forms.config_form import ConfigForm
+from napari_dl4smlm.widgets.forms.log_slider import LogSliderEditor
 from napari_dl4smlm.widgets.train.facts import LOSS_LABELS, MODEL_LABELS, network_cost
 
 if TYPE_CHECKING:
@@ -22,9 +23,8 @@ _RUN = ("epochs", "batch_size", "learning_rate", "seed")
 _ADVANCED = tuple(
     name for name in TrainingConfig.model_fields if name not in (*_NETWORK, *_LOSS, *_DEVICE, *_RUN)
 )
-_ABOUT_LAMBDA = (
-    "Lower λ: sparser, dim emitters are dropped\nHigher λ: more signal is kept, and more haze"
-)
+# what no number means, where the fields do not say it
+_IF_EMPTY = {"early_stopping": "never", "max_minutes": "no limit"}
 
 
 class TrainingForm(QWidget):
@@ -41,13 +41,22 @@ class TrainingForm(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._network = ConfigForm(TrainingConfig, _NETWORK, choices={"model": MODEL_LABELS})
-        self._loss = ConfigForm(TrainingConfig, _LOSS, choices={"loss": LOSS_LABELS})
+        self._lambda = LogSliderEditor(
+            accepts=lambda number: number > 0,
+            lower="sparser, drops\ndim emitters",
+            higher="keeps more signal\nand more haze",
+        )
+        self._loss = ConfigForm(
+            TrainingConfig,
+            _LOSS,
+            choices={"loss": LOSS_LABELS},
+            editors={"lambda_": self._lambda},
+        )
         self._device = ConfigForm(TrainingConfig, _DEVICE, choices={"device": {"auto": "auto"}})
         self._run = ConfigForm(TrainingConfig, _RUN, advanced=_ADVANCED)
         self._forms = (self._network, self._loss, self._device, self._run)
         self._cost, self._about_device = note(), note()
         self._cost.setToolTip("Floating-point operations for one frame of 256 × 256 camera pixels")
-        about_lambda = note(_ABOUT_LAMBDA)
         self._facts: TorchFacts | None = None
         self._upsampling_factor: int | None = None
         layout = QVBoxLayout(self)
@@ -56,12 +65,13 @@ class TrainingForm(QWidget):
             self._network,
             self._cost,
             self._loss,
-            about_lambda,
             self._device,
             self._about_device,
             self._run,
         ):
             layout.addWidget(widget)
+        for name, meaning in _IF_EMPTY.items():
+            self._run.set_empty(name, meaning)
         for form in self._forms:
             form.changed.connect(self._on_change)
         self._show_facts()
@@ -138,6 +148,7 @@ class TrainingForm(QWidget):
         loss = self._chosen("loss")
         default = self._facts.default_lambdas[loss]
         self._loss.set_automatic("lambda_", f"{default:g} for {LOSS_LABELS[loss]}")
+        self._lambda.set_default(default)
         self._show_device(self._facts)
 
     def _show_device(self, facts: TorchFacts) -> None:
@@ -153,7 +164,7 @@ class TrainingForm(QWidget):
         if self._facts is None:
             self._cost.setText("… parameters · … GFLOP")
             return
-        factor = self._upsampling_factor or 8
+        factor = self._upsampling_factor or DEFAULT_UPSAMPLING_FACTOR
         options = self.values().get("model_options", {})
         try:
             # a text that is no options yet is told below its row

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QApplication, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
 from napari_dl4smlm.backend.training.events import (
     EpochFinished,
@@ -13,12 +13,19 @@ from napari_dl4smlm.backend.training.events import (
     TrainingStarted,
     TrainingStopped,
 )
+from napari_dl4smlm.widgets.copy_details import CopyDetails
+from napari_dl4smlm.widgets.durations import duration
 from napari_dl4smlm.widgets.loss_plot import LossPlot
 from napari_dl4smlm.widgets.run_state import RunState
 from napari_dl4smlm.widgets.train.form import note
+from napari_dl4smlm.widgets.train.run import EarlierEpochs
+from napari_dl4smlm.widgets.train.trained_model import TrainedModel
 from napari_dl4smlm.widgets.wrapped_text import WrappedText
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
     from napari_dl4smlm.backend.training.events import TrainingEvent
 
 # instead of the time left; steps that were under way are still told then
@@ -26,7 +33,13 @@ _HELD = {RunState.PAUSED: "paused", RunState.STOPPING: "stopping after this step
 
 
 class TrainingProgress(QWidget):
-    """Shows the events of one training after the other; empty before the first one."""
+    """Shows the events of one training after the other; empty before the first one.
+
+    Attributes
+    ----------
+    trained
+        What becomes of the model.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,10 +53,8 @@ class TrainingProgress(QWidget):
         )
         self._warnings, self._outcome = WrappedText(), WrappedText()
         self._plot = LossPlot()
-        self._copy = QPushButton("Copy details")
-        self._copy.setToolTip("Copy the message and where in the program it arose, for a report")
-        self._copy.clicked.connect(self._copy_details)
-        self._details = ""
+        self._copy = CopyDetails()
+        self.trained = TrainedModel()
         self._started: TrainingStarted | None = None
         self._where = ""
         self._time_left = ""
@@ -55,6 +66,7 @@ class TrainingProgress(QWidget):
             self._line,
             self._outcome,
             self._copy,
+            self.trained,
             self._warnings,
             self._plot,
             self._best,
@@ -67,7 +79,7 @@ class TrainingProgress(QWidget):
         """Get ready for a training: forget the last one, unless this one goes on with it."""
         self._started = None
         self._where = "Opening the data …"
-        self._time_left = self._details = ""
+        self._time_left = ""
         # no end in sight yet
         self._bar.setRange(0, 0)
         for text in (self._warnings, self._outcome):
@@ -77,9 +89,11 @@ class TrainingProgress(QWidget):
             self._plot.clear()
             self._best.hide()
 
-    def tell(self, event: TrainingEvent) -> None:
+    def tell(self, event: TrainingEvent | EarlierEpochs) -> None:
         """Show what has happened."""
         match event:
+            case EarlierEpochs():
+                self._show_history(event.history)
             case TrainingStarted():
                 self._start(event)
             case StepFinished():
@@ -88,25 +102,22 @@ class TrainingProgress(QWidget):
                 self._finish_epoch(event)
             case TrainingFinished():
                 self._bar.setValue(self._bar.maximum())
-                self._show_outcome(
-                    f"Finished after epoch {event.epoch}: {event.reason}.\n{event.best_path}"
-                )
+                self._show_outcome(f"Finished after epoch {event.epoch}: {event.reason}.")
             case TrainingStopped():
-                self._show_outcome(
-                    f"Stopped in epoch {event.epoch}; Resume goes on from there.\n{event.best_path}"
-                )
+                self._show_outcome(f"Stopped in epoch {event.epoch}; Resume goes on from there.")
 
     def fail(self, message: str, details: str) -> None:
         """Show why training failed."""
         self._show_outcome(f"⚠ {message}")
-        self._details = f"{message}\n\n{details}"
+        self._copy.set_failure(message, details)
 
-    def show_state(self, state: RunState) -> None:
-        """Show what belongs to a state."""
+    def show_state(self, state: RunState, model: Path | None) -> None:
+        """Show what belongs to a state; once training is over, the best model, if there is one."""
         self.setVisible(state is not RunState.IDLE)
         self._bar.setVisible(state.is_active)
         self._line.setVisible(state.is_active)
         self._copy.setVisible(state is RunState.FAILED)
+        self.trained.show_model(None if state.is_active else model)
         self._plot.setVisible(state.is_active or self._best.isVisibleTo(self))
         self._held = _HELD.get(state)
         self._show_line()
@@ -122,7 +133,7 @@ class TrainingProgress(QWidget):
         self._warnings.setVisible(bool(event.warnings))
 
     def _step(self, event: StepFinished) -> None:
-        self._time_left = f"{_duration(event.seconds_left)} left"
+        self._time_left = f"{duration(event.seconds_left)} left"
         self._show_position(event.epoch, event.step)
 
     def _finish_epoch(self, event: EpochFinished) -> None:
@@ -131,13 +142,29 @@ class TrainingProgress(QWidget):
         self._show_position(event.epoch, self._started.steps_per_epoch)
         self._plot.add(event.epoch, event.training_loss, event.validation_loss, event.is_best)
         if event.is_best:
-            found = (
-                "" if event.calibration is None else (f" · Jaccard {event.calibration.jaccard:.2f}")
+            found = event.calibration
+            self._show_best(
+                event.epoch, event.validation_loss, None if found is None else found.jaccard
             )
-            self._best.setText(
-                f"Best: epoch {event.epoch} · loss {event.validation_loss:.4g}{found}"
-            )
-            self._best.show()
+
+    def _show_history(self, history: Sequence[Mapping[str, Any]]) -> None:
+        """Show earlier epochs, as far as the model file tells of them."""
+        told = [
+            entry
+            for entry in history
+            if {"epoch", "training_loss", "validation_loss"} <= entry.keys()
+        ]
+        self._plot.restore(
+            (entry["epoch"], entry["training_loss"], entry["validation_loss"]) for entry in told
+        )
+        if told:
+            best = min(told, key=lambda entry: entry["validation_loss"])
+            self._show_best(best["epoch"], best["validation_loss"], best.get("validation_jaccard"))
+
+    def _show_best(self, epoch: int, loss: float, jaccard: float | None) -> None:
+        found = "" if jaccard is None else f" · Jaccard {jaccard:.2f}"
+        self._best.setText(f"Best: epoch {epoch} · loss {loss:.4g}{found}")
+        self._best.show()
 
     def _show_position(self, epoch: int, step: int) -> None:
         assert self._started is not None
@@ -151,14 +178,3 @@ class TrainingProgress(QWidget):
     def _show_outcome(self, text: str) -> None:
         self._outcome.setPlainText(text)
         self._outcome.show()
-
-    def _copy_details(self) -> None:
-        clipboard = QApplication.clipboard()
-        assert clipboard is not None
-        clipboard.setText(self._details)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

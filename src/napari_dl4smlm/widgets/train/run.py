@@ -4,16 +4,32 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.backend.training.model_paths import last_model_of
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from napari_dl4smlm.backend.training.config import TrainingConfig
     from napari_dl4smlm.backend.training.events import TrainingEvent
     from napari_dl4smlm.widgets.session import TrainingSource
+
+
+@dataclass(frozen=True)
+class EarlierEpochs:
+    """What the model file tells of the epochs before a training goes on.
+
+    Attributes
+    ----------
+    history
+        As in `ModelCard`.
+    """
+
+    history: Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -37,8 +53,8 @@ class TrainingRun:
     out: Path
     resume: bool
 
-    def events(self, stop: threading.Event) -> Iterator[TrainingEvent]:
-        """Train, and tell what happens.
+    def events(self, stop: threading.Event) -> Iterator[TrainingEvent | EarlierEpochs]:
+        """Train, and tell what happens; first, what happened before if training goes on.
 
         Parameters
         ----------
@@ -54,6 +70,8 @@ class TrainingRun:
         # PyTorch takes seconds to import
         from napari_dl4smlm.backend.training.trainer import Trainer
 
+        if self.resume:
+            yield self._earlier_epochs()
         with suppress(OSError):  # the trainer says better what is wrong with a folder
             self.out.parent.mkdir(parents=True, exist_ok=True)
         with self.source.open(self.config.seed) as data:
@@ -69,3 +87,15 @@ class TrainingRun:
                 for _ in events:
                     pass
                 raise
+
+    def _earlier_epochs(self) -> EarlierEpochs:
+        from napari_dl4smlm.backend.models.model_file import read_card
+
+        card = read_card(last_model_of(self.out))
+        # unlike all other options, it is chosen with the data
+        if card.upsampling_factor != self.source.upsampling_factor:
+            raise InputError(
+                f"{self.out.name} was trained with upsampling ×{card.upsampling_factor}, but "
+                f"×{self.source.upsampling_factor} is chosen. Resume with the same, or train anew."
+            )
+        return EarlierEpochs(card.history)

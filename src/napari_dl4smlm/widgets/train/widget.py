@@ -6,14 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari.layers import Image
 from qtpy.QtCore import QSize, Qt, QTimer
-from qtpy.QtWidgets import (
-    QFrame,
-    QGridLayout,
-    QLabel,
-    QScrollArea,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.training.config import TrainingJob
@@ -25,18 +18,22 @@ from napari_dl4smlm.backend.training.events import (
     TrainingStarted,
     TrainingStopped,
 )
+from napari_dl4smlm.backend.training.model_paths import last_model_of
 from napari_dl4smlm.widgets.closing import closes
 from napari_dl4smlm.widgets.fold import Fold
+from napari_dl4smlm.widgets.forms.titled_rows import TitledRows
 from napari_dl4smlm.widgets.layers.layers import show_previews
 from napari_dl4smlm.widgets.run_state import RunState
 from napari_dl4smlm.widgets.session import Session
 from napari_dl4smlm.widgets.train.buttons import TrainingButtons
 from napari_dl4smlm.widgets.train.command import TrainingCommand
+from napari_dl4smlm.widgets.train.existing_model import ExistingModel, training_options
 from napari_dl4smlm.widgets.train.facts import MODEL_LABELS, torch_facts
-from napari_dl4smlm.widgets.train.file import ModelFile, last_model_of
-from napari_dl4smlm.widgets.train.form import TrainingForm, note
+from napari_dl4smlm.widgets.train.file import ModelFile
+from napari_dl4smlm.widgets.train.form import TrainingForm
 from napari_dl4smlm.widgets.train.progress import TrainingProgress
 from napari_dl4smlm.widgets.train.run import TrainingRun
+from napari_dl4smlm.widgets.train.source_choice import NO_DATA, SourceChoice
 from napari_dl4smlm.widgets.worker import EventWorker
 
 if TYPE_CHECKING:
@@ -46,16 +43,16 @@ if TYPE_CHECKING:
     from qtpy.QtCore import QEvent
     from qtpy.QtGui import QShowEvent
 
+    from napari_dl4smlm.backend.models.model_file import ModelCard
     from napari_dl4smlm.backend.training.events import Preview, TrainingEvent
     from napari_dl4smlm.widgets.train.facts import TorchFacts
+    from napari_dl4smlm.widgets.train.run import EarlierEpochs
 
-_NO_DATA = "No training data yet: choose them in the Data widget and press “Use for training”."
 _ONLY_LAYERS = (
     "These data come from layers that are in no file. Save the movie and the positions, and choose "
     "the files in the Data widget: the command to train with them then stands here."
 )
 _WIDTH_PX = 360
-_LABEL_SHARE, _FIELD_SHARE = 2, 3
 
 
 class TrainWidget(QWidget):
@@ -76,11 +73,10 @@ class TrainWidget(QWidget):
         self._model_path: Path | None = None
         self._has_ended_by_itself = False
         self._scroll = QScrollArea()
-        self._data = note()
-        self._upsampling = QLabel()
+        self._source = SourceChoice()
         self._form = TrainingForm()
         self._file = ModelFile()
-        self._aside = note()
+        self._existing = ExistingModel()
         self._buttons = TrainingButtons()
         self._progress = TrainingProgress()
         self._command = TrainingCommand()
@@ -100,8 +96,9 @@ class TrainWidget(QWidget):
         return self._model_path
 
     def start(self) -> None:
-        """Train on the data of the session, as the form says."""
-        self._begin(self._file.path(), resume=False)
+        """Train on the data of the session as the form says, if nothing is wrong with them."""
+        if not self._state.is_active and self._problem() is None:
+            self._begin(self._file.path(), resume=False)
 
     def showEvent(self, event: QShowEvent | None) -> None:
         """Learn from PyTorch what devices there are; its import takes seconds."""
@@ -120,17 +117,20 @@ class TrainWidget(QWidget):
         return handled
 
     def _lay_out(self) -> None:
-        self._upsampling.setToolTip("Fine pixels per camera pixel; chosen in the Data widget")
+        file = TitledRows()
+        file.add("file", "Model file", self._file)
         content = QWidget()
         column = QVBoxLayout(content)
-        column.addWidget(self._data)
-        column.addLayout(_row("Upsampling", self._upsampling))
-        column.addWidget(self._form)
-        column.addLayout(_row("Model file", self._file))
-        column.addWidget(self._aside)
-        column.addWidget(self._buttons)
-        column.addWidget(self._progress)
-        column.addWidget(Fold(self._command, "Command line"))
+        for part in (
+            self._source,
+            self._form,
+            file,
+            self._existing,
+            self._buttons,
+            self._progress,
+            Fold(self._command, "Command line"),
+        ):
+            column.addWidget(part)
         column.addStretch(1)
         self._scroll.setFrameShape(QFrame.Shape.NoFrame)
         self._scroll.setWidgetResizable(True)
@@ -142,8 +142,11 @@ class TrainWidget(QWidget):
 
     def _connect(self) -> None:
         self._session.data_changed.connect(self._on_data)
+        self._source.changed.connect(self._on_upsampling)
         self._form.changed.connect(self._show_state)
         self._file.changed.connect(self._show_state)
+        self._existing.options_read.connect(self._on_options)
+        self._progress.trained.use_pressed.connect(self._on_use)
         self._buttons.start_pressed.connect(self.start)
         self._buttons.pause_pressed.connect(self._on_pause)
         self._buttons.resume_pressed.connect(self._on_resume)
@@ -180,16 +183,16 @@ class TrainWidget(QWidget):
             self._become(RunState.STOPPED)
 
     def _begin(self, out: Path, *, resume: bool) -> None:
-        assert self._session.data is not None
-        last = self._run
-        self._run = TrainingRun(self._session.data, self._form.build(), out.absolute(), resume)
+        source, last = self._source.source(), self._run
+        assert source is not None
+        self._run = TrainingRun(source, self._form.build(), out.absolute(), resume)
         self._model_path = None
         self._preview_timer.stop()
         self._progress.begin(go_on=resume and last is not None and last.out == self._run.out)
         self._become(RunState.RUNNING)
         self._worker.start(self._run.events)
 
-    def _on_event(self, event: TrainingEvent) -> None:
+    def _on_event(self, event: TrainingEvent | EarlierEpochs) -> None:
         self._progress.tell(event)
         match event:
             case TrainingStarted():
@@ -214,17 +217,32 @@ class TrainWidget(QWidget):
         self._become(state)
         if self._model_path is not None:
             self._session.model_path = self._model_path
-        # they may have changed meanwhile, as the free memory has
-        self._on_data()
+        # it may have changed meanwhile, as the free memory has
+        self._on_upsampling()
         self._ask_facts()
 
     def _on_data(self) -> None:
-        source = self._session.data
-        self._data.setText(_NO_DATA if source is None else source.summary)
-        self._upsampling.setText("–" if source is None else f"×{source.upsampling_factor}")
+        self._source.set_source(self._session.data)
+        self._on_upsampling()
+
+    def _on_upsampling(self) -> None:
+        source = self._source.source()
         if not self._state.is_active:
             self._form.set_upsampling(None if source is None else source.upsampling_factor)
         self._show_state()
+
+    def _on_options(self, card: ModelCard) -> None:
+        self._source.set_factor(card.upsampling_factor)
+        self._form.set_values(training_options(card))
+
+    def _on_use(self) -> None:
+        self._session.model_path = self._model_path
+        # a viewer without a window shows no widgets
+        window = getattr(self._viewer, "window", None)
+        if window is not None:
+            dock, _ = window.add_plugin_dock_widget("napari-dl4smlm", "Predict", tabify=True)
+            dock.show()
+            dock.raise_()
 
     def _ask_facts(self) -> None:
         if not self._facts.is_running:
@@ -260,24 +278,18 @@ class TrainWidget(QWidget):
         """Show what the state of the run and the form allow, and why not the rest."""
         state = self._state
         problem = self._problem()
+        self._source.set_disabled(state.why_disabled("form"))
         self._form.set_disabled(state.why_disabled("form"))
         self._file.refresh(self._form.model(), state.why_disabled("form"))
-        self._show_aside()
+        self._existing.show_file(None if state.is_active else self._file.chosen())
         self._buttons.show_state(state, problem, self._resumable())
-        self._progress.show_state(state)
+        self._progress.show_state(state, self._model_path)
         self._show_command(problem)
 
-    def _show_aside(self) -> None:
-        chosen = self._file.chosen()
-        exists = chosen is not None and chosen.exists() and not self._state.is_active
-        self._aside.setVisible(exists)
-        if exists and chosen is not None:
-            self._aside.setText(f"Train keeps the older {chosen.name} aside, as “previous”.")
-
     def _show_command(self, problem: str | None) -> None:
-        source = self._session.data
+        source = self._source.source()
         if source is None or problem is not None:
-            self._command.show_reason(problem or _NO_DATA)
+            self._command.show_reason(problem or NO_DATA)
         elif source.config is None:
             self._command.show_reason(_ONLY_LAYERS)
         else:
@@ -288,8 +300,8 @@ class TrainWidget(QWidget):
 
     def _problem(self) -> str | None:
         """Return why training cannot begin, as far as data and form tell."""
-        if self._session.data is None:
-            return _NO_DATA
+        if self._source.source() is None:
+            return NO_DATA
         try:
             self._form.build()
         except InputError as error:
@@ -300,14 +312,3 @@ class TrainWidget(QWidget):
         """Return the model whose training can go on: the chosen one, or that of the last run."""
         out = self._file.chosen() or (None if self._run is None else self._run.out)
         return out if out is not None and last_model_of(out).exists() else None
-
-
-def _row(title: str, control: QWidget) -> QGridLayout:
-    """Make a row in the columns of the forms."""
-    row = QGridLayout()
-    row.setColumnStretch(0, _LABEL_SHARE)
-    row.setColumnStretch(1, _FIELD_SHARE)
-    for column, widget in enumerate((note(title), control)):
-        widget.setSizePolicy(note().sizePolicy())
-        row.addWidget(widget, 0, column)
-    return row

@@ -1,42 +1,33 @@
-"""Labelled rows, in the columns of the forms, with what is wrong below the row it is about."""
+"""Rows of a title and a control, in the columns of the forms, with what is wrong below each."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QGridLayout, QLabel, QSizePolicy, QWidget
+from qtpy.QtWidgets import QGridLayout, QWidget
 
+from napari_dl4smlm.widgets.forms.columns import title_label, two_columns
 from napari_dl4smlm.widgets.wrapped_text import WrappedText
 
 if TYPE_CHECKING:
     from napari_dl4smlm.widgets.data.events import Fault
-    from napari_dl4smlm.widgets.forms.field_editors import Editor
-
-_LABEL_SHARE, _FIELD_SHARE = 2, 3
 
 
-class DataRows(QWidget):
-    """Rows of a title and an editor each."""
+class TitledRows(QWidget):
+    """Rows of a title and a control each."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._grid = QGridLayout(self)
-        self._grid.setContentsMargins(0, 0, 0, 0)
-        self._grid.setColumnStretch(0, _LABEL_SHARE)
-        self._grid.setColumnStretch(1, _FIELD_SHARE)
+        self._grid = two_columns(QGridLayout(self))
         self._faults: dict[str, Message] = {}
 
-    def add(self, name: str, title: str, editor: Editor, tooltip: str) -> None:
+    def add(self, name: str, title: str, control: QWidget, tooltip: str = "") -> None:
         """Add a row that faults of this name are about."""
         row = self._grid.rowCount()
-        label = QLabel(title)
-        label.setWordWrap(True)
-        label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        for widget in (label, editor):
-            widget.setToolTip(tooltip)
+        control.setToolTip(tooltip)
         self._faults[name] = Message()
-        self._grid.addWidget(label, row, 0)
-        self._grid.addWidget(editor, row, 1)
+        self._grid.addWidget(title_label(title, tooltip), row, 0)
+        self._grid.addWidget(control, row, 1)
         self._grid.addWidget(self._faults[name], row + 1, 0, 1, 2)
 
     def show_fault(self, fault: Fault | None) -> bool:
