@@ -928,35 +928,52 @@ def test_opening_the_widget_imports_neither_torch_nor_matplotlib():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_viewer_that_is_closed_while_data_are_looked_at_leaves_no_thread(
-    make_napari_viewer, qtbot, pixels, table
+def no_thread_is_left():
+    return not any(thread.name.startswith("dl4smlm") for thread in threading.enumerate())
+
+
+class Slow(Watched):
+    """An array whose pixels the other threads get only when they may."""
+
+    def __init__(self, pixels):
+        super().__init__(pixels)
+        self.wanted, self.may_go_on = threading.Event(), threading.Event()
+
+    def __getitem__(self, key):
+        if threading.current_thread() is not threading.main_thread():
+            self.wanted.set()
+            assert self.may_go_on.wait(TIMEOUT_MS / 1000)
+        return super().__getitem__(key)
+
+
+@pytest.mark.parametrize("what", ["dock", "viewer"])
+def test_closing_while_data_are_looked_at_leaves_no_thread(
+    make_napari_viewer, qtbot, pixels, table, what
 ):
-    started, go_on = threading.Event(), threading.Event()
-
-    class Slow(Watched):
-        def __getitem__(self, key):
-            if threading.current_thread() is not threading.main_thread():
-                started.set()
-                assert go_on.wait(TIMEOUT_MS / 1000)
-            return super().__getitem__(key)
-
-    viewer = make_napari_viewer(show=True)
+    viewer, slow = make_napari_viewer(show=True), Slow(pixels)
     viewer.add_layer(points_layer(table))
-    viewer.add_layer(movie_layer(Slow(pixels)))
+    viewer.add_layer(movie_layer(slow))
     widget = DataWidget(viewer)
     viewer.window.add_dock_widget(widget, name="Data")
-    qtbot.waitUntil(started.is_set, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(slow.wanted.is_set, timeout=TIMEOUT_MS)
     told = []
     widget.checked.connect(lambda: told.append(True))
 
-    viewer.close()
-    go_on.set()
+    if what == "dock":
+        viewer.window.remove_dock_widget(widget)
+    else:
+        viewer.close()
+    slow.may_go_on.set()
 
-    qtbot.waitUntil(
-        lambda: not any(thread.name.startswith("dl4smlm") for thread in threading.enumerate()),
-        timeout=TIMEOUT_MS,
-    )
+    qtbot.waitUntil(no_thread_is_left, timeout=TIMEOUT_MS)
     assert told == []
+    if what == "dock":
+        qtbot.waitUntil(lambda: not widget.is_busy, timeout=TIMEOUT_MS)
+        assert not widget._use.isEnabled()
+        # and it works again where it is shown again
+        viewer.window.add_dock_widget(widget, name="Data")
+        qtbot.waitUntil(lambda: bool(told), timeout=TIMEOUT_MS)
+        assert widget._use.isEnabled()
     del widget
 
 

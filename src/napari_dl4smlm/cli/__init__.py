@@ -9,11 +9,16 @@ from __future__ import annotations
 import click
 
 from napari_dl4smlm import __version__
+from napari_dl4smlm.cli.compare import compare
 from napari_dl4smlm.cli.demo import demo
+from napari_dl4smlm.cli.distill import distill
 from napari_dl4smlm.cli.evaluate import evaluate
 from napari_dl4smlm.cli.figure import figure
 from napari_dl4smlm.cli.listings import devices, models
 from napari_dl4smlm.cli.predict import predict
+from napari_dl4smlm.cli.process import process
+from napari_dl4smlm.cli.quality import quality
+from napari_dl4smlm.cli.report import report
 from napari_dl4smlm.cli.simulate import simulate
 from napari_dl4smlm.cli.test import test
 from napari_dl4smlm.cli.train import train
@@ -29,5 +34,20 @@ def main() -> None:
     """
 
 
-for command in (simulate, train, test, predict, evaluate, figure, models, devices, demo):
+for command in (
+    simulate,
+    train,
+    distill,
+    test,
+    predict,
+    process,
+    evaluate,
+    quality,
+    compare,
+    report,
+    figure,
+    models,
+    devices,
+    demo,
+):
     main.add_command(command)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from tqdm import tqdm
 
+from napari_dl4smlm.backend.config_file import build, read_config, write_config
 from napari_dl4smlm.backend.prediction.config import PredictionConfig
 from napari_dl4smlm.backend.prediction.events import (
     BatchPredicted,
@@ -20,13 +21,10 @@ from napari_dl4smlm.backend.prediction.events import (
 )
 from napari_dl4smlm.cli.interrupts import INTERRUPTED, stop_on_interrupt
 from napari_dl4smlm.cli.options import (
-    build,
     config_file_options,
     config_options,
     given,
-    read_config,
     report_errors,
-    write_config,
 )
 
 if TYPE_CHECKING:

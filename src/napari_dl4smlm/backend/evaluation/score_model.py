@@ -25,9 +25,8 @@ from napari_dl4smlm.backend.prediction.events import (
     PredictionStarted,
 )
 from napari_dl4smlm.backend.prediction.predictor import Predictor
-from napari_dl4smlm.backend.training.filmed import position_truth
 from napari_dl4smlm.backend.training.pairs import infer_upsampling_factor
-from napari_dl4smlm.backend.training.truth import ImageTruth
+from napari_dl4smlm.backend.training.truth import ImageTruth, position_truth
 
 if TYPE_CHECKING:
     import threading

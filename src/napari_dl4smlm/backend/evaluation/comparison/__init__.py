@@ -1,0 +1,1 @@
+"""Which of several models is best for one's data and one's machine."""

@@ -1,0 +1,116 @@
+"""How fast a model predicts on a device, and how much memory that takes."""
+
+from __future__ import annotations
+
+import gc
+import time
+from dataclasses import dataclass
+from itertools import cycle, islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from napari_dl4smlm.backend.evaluation.comparison.peak_memory import watch_peak
+from napari_dl4smlm.backend.evaluation.comparison.scores import Score
+from napari_dl4smlm.backend.evaluation.selected_frames import select_frames
+from napari_dl4smlm.backend.prediction.events import (
+    BatchPredicted,
+    BatchReduced,
+    PredictionStarted,
+)
+from napari_dl4smlm.backend.prediction.predictor import Predictor
+
+if TYPE_CHECKING:
+    from napari_dl4smlm.backend.acquisition.frames import FrameStack
+    from napari_dl4smlm.backend.models.model_file import TrainedModel
+    from napari_dl4smlm.backend.prediction.config import PredictionConfig
+
+
+@dataclass(frozen=True, eq=False)
+class Speed:
+    """How a model ran on a device, once it was warm.
+
+    Attributes
+    ----------
+    device
+        Its name.
+    batch_size
+        Frames at a time.
+    tile_size
+        Side of the tiles in camera pixels; ``None`` for whole frames.
+    ms_per_frame
+        Median over the batches that were timed; its replicates are their times.
+    peak_bytes
+        Most memory while it ran; ``None`` where that cannot be measured.
+    """
+
+    device: str
+    batch_size: int
+    tile_size: int | None
+    ms_per_frame: Score
+    peak_bytes: int | None
+
+    @property
+    def frames_per_second(self) -> Score:
+        """The same the other way round."""
+        times = self.ms_per_frame
+        return Score(1000 / times.value, times.spread, 1000 / times.replicates)
+
+
+def measure_speed(
+    model: TrainedModel, frames: FrameStack, config: PredictionConfig, *, repeats: int
+) -> Speed:
+    """Time what `Predictor` does with a batch: normalization, network, sum and localization.
+
+    The first batch, which sets things up, is not timed. Reading frames from the disk and writing
+    results is left out.
+
+    Parameters
+    ----------
+    model
+        It is not changed.
+    frames
+        A movie in memory; it is gone through again and again as far as it takes.
+    config
+        Device, batch and tiles.
+    repeats
+        Batches to be timed.
+
+    Raises
+    ------
+    InputError
+        As for `Predictor`.
+    """
+    # what another model left behind is not this one's
+    gc.collect()
+    device = torch.device(config.device)
+    peak = watch_peak(device)
+    predictor = Predictor(model, _repeated(frames, 1), config)
+    started = next(predictor.events())
+    assert isinstance(started, PredictionStarted)
+    batch_size, tile_size = started.batch_size, started.tile_size
+    # twice as many as it takes, should it begin anew with smaller batches
+    count = 2 * batch_size * (repeats + 1)
+    predictor = Predictor(model, _repeated(frames, count), config)
+    seconds_per_frame: list[float] = []
+    began = time.perf_counter()
+    for event in predictor.events():
+        ended = time.perf_counter()
+        match event:
+            case BatchReduced():
+                batch_size, tile_size = event.batch_size, event.tile_size
+                seconds_per_frame.clear()
+            case BatchPredicted():
+                seconds_per_frame.append((ended - began) / len(event.frames))
+        if len(seconds_per_frame) > repeats:
+            break
+        began = time.perf_counter()
+    ms = 1000 * np.array(seconds_per_frame[1:])
+    times = Score(float(np.median(ms)), "repeats", ms)
+    return Speed(str(device), batch_size, tile_size, times, peak())
+
+
+def _repeated(frames: FrameStack, count: int) -> FrameStack:
+    """Go through a movie as often as it takes for a number of frames."""
+    return select_frames(frames, tuple(islice(cycle(range(frames.n_frames)), count)))

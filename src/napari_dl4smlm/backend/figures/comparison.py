@@ -1,0 +1,303 @@
+"""Several models side by side: accuracy against speed, their images, and where they are wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from scipy.ndimage import uniform_filter
+
+from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.backend.figures.style import (
+    COLOURS,
+    FONT_PT,
+    GREY,
+    LINE_PT,
+    MARKERS,
+    ONE_COLUMN_MM,
+    THIN_PT,
+    TITLE_PT,
+    TWO_COLUMNS_MM,
+    new_figure,
+    style_plot,
+    wrap,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+# of images, in the width of a page
+_COLUMNS = 4
+# for title and axis of an image, and for the colour bar
+_TEXT_MM = 11.0
+_COLOUR_BAR_MM = 14.0
+# side of the enlarged square, as a share of the shorter side of the field
+_ZOOM = 0.25
+
+
+@dataclass(frozen=True)
+class Trade:
+    """What a model costs and what it gives for that.
+
+    Attributes
+    ----------
+    cost
+        Position along x.
+    worth
+        Position along y.
+    low, high
+        Ends of the interval of the worth; ``None`` where nothing tells.
+    """
+
+    cost: float
+    worth: float
+    low: float | None = None
+    high: float | None = None
+
+
+def draw_pareto(
+    models: Mapping[str, Trade], *, frontier: Sequence[str], xlabel: str, ylabel: str
+) -> Figure:
+    """Draw accuracy against cost, with the frontier that no model is beyond.
+
+    Parameters
+    ----------
+    models
+        By label.
+    frontier
+        Labels of the models that no other one beats in both, by rising cost; a line joins them.
+    xlabel, ylabel
+        With units. Cost is on a logarithmic axis.
+
+    Raises
+    ------
+    InputError
+        There is nothing to draw, or a cost is not above 0.
+    """
+    if not models:
+        raise InputError("There is no model to draw. Give at least one.")
+    if not all(trade.cost > 0 for trade in models.values()):
+        raise InputError("A cost is not above 0, so that it has no place on a logarithmic axis.")
+    figure = new_figure(TWO_COLUMNS_MM, 80.0)
+    ax = figure.subplots()
+    on_line = [models[label] for label in frontier]
+    ax.plot(
+        [trade.cost for trade in on_line],
+        [trade.worth for trade in on_line],
+        color=GREY,
+        linewidth=LINE_PT,
+        linestyle="--",
+        label="no model is better in both",
+    )
+    for number, (label, trade) in enumerate(models.items()):
+        _draw_trade(ax, number, literal(label), trade)
+    ax.set_xscale("log")
+    _write_plain_numbers(ax)
+    ax.grid(visible=True, which="major", linewidth=THIN_PT, alpha=0.3)
+    style_plot(ax, xlabel=xlabel, ylabel=ylabel)
+    figure.legend(loc="outside right upper", fontsize=FONT_PT, frameon=False)
+    return figure
+
+
+def draw_images(images: Mapping[str, NDArray[np.floating]], *, pixel_size_nm: float) -> Figure:
+    """Draw images of one field on one grid, each with the same part enlarged below it.
+
+    All share one range of colours, so that equal colours are equal densities; the brightest pixels
+    are beyond its end. The part is the one with most of the first image in it.
+
+    Parameters
+    ----------
+    images
+        Shape (Y, X) each, by title; the truth first, where there is one.
+    pixel_size_nm
+        Of their grid.
+
+    Raises
+    ------
+    InputError
+        There is no image, or they are of different sizes.
+    """
+    _check_images(images)
+    first = next(iter(images.values()))
+    rows, columns = _fullest_part(first)
+    limits = (0.0, max(_brightest(image) for image in images.values()))
+    chunks = _in_rows(list(images))
+    figure, axes = _grid(2 * len(chunks), len(chunks[0]), first.shape)
+    for number, titles in enumerate(chunks):
+        for column, title in enumerate(titles):
+            whole, part = axes[2 * number, column], axes[2 * number + 1, column]
+            _show(whole, images[title], pixel_size_nm, limits, "inferno", title=title)
+            _show(part, images[title], pixel_size_nm, limits, "inferno")
+            _mark_part(whole, part, rows, columns, pixel_size_nm)
+    _add_colour_bar(figure, axes, f"emitters per {pixel_size_nm:.3g} nm pixel")
+    return figure
+
+
+def draw_differences(
+    images: Mapping[str, NDArray[np.floating]],
+    truth: NDArray[np.floating],
+    *,
+    pixel_size_nm: float,
+) -> Figure:
+    """Draw where each image has too much, in red, and too little, in blue.
+
+    Parameters
+    ----------
+    images
+        Shape (Y, X) each, by title; brought to the sum of the truth, as for the image scores.
+    truth
+        On the same grid.
+    pixel_size_nm
+        Of the grid.
+
+    Raises
+    ------
+    InputError
+        As for :func:`draw_images`.
+    """
+    _check_images({"truth": truth, **images})
+    differences = {title: image - truth for title, image in images.items()}
+    # a single bright pixel that is misplaced would leave the rest without colour
+    largest = max(float(np.percentile(np.abs(d), 99.8)) for d in differences.values()) or 1.0
+    chunks = _in_rows(list(images))
+    figure, axes = _grid(len(chunks), len(chunks[0]), truth.shape)
+    for row, titles in enumerate(chunks):
+        for column, title in enumerate(titles):
+            limits = (-largest, largest)
+            _show(axes[row, column], differences[title], pixel_size_nm, limits, "RdBu_r", title)
+    _add_colour_bar(
+        figure, axes, f"prediction minus truth (emitters per {pixel_size_nm:.3g} nm pixel)"
+    )
+    return figure
+
+
+def literal(label: str) -> str:
+    """Write a label, such as the name of a file, so that matplotlib shows it as it is.
+
+    Two dollar signs would enclose a formula, and a leading underscore hides a curve in the legend.
+    """
+    text = label.replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
+
+
+def _draw_trade(ax: Axes, number: int, label: str, trade: Trade) -> None:
+    ends = None
+    if trade.low is not None and trade.high is not None:
+        # a median or a jackknife need not lie inside of its interval to the last digit
+        ends = [[max(trade.worth - trade.low, 0)], [max(trade.high - trade.worth, 0)]]
+    ax.errorbar(
+        [trade.cost],
+        [trade.worth],
+        yerr=ends,
+        # seven colours and seven markers go together in 49 ways
+        color=COLOURS[number % len(COLOURS)],
+        marker=MARKERS[(number + number // len(COLOURS)) % len(MARKERS)],
+        markersize=6,
+        linestyle="none",
+        linewidth=LINE_PT,
+        capsize=2,
+        label=label,
+    )
+
+
+def _write_plain_numbers(ax: Axes) -> None:
+    """Write 0.5, 2 and 20 along x, and not powers of ten; only some of many."""
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _check_images(images: Mapping[str, NDArray[np.floating]]) -> None:
+    shapes = {image.shape for image in images.values()}
+    if len(shapes) != 1:
+        raise InputError(
+            f"The images have the shapes {sorted(shapes)}. Give at least one, and all on one grid."
+        )
+
+
+def _in_rows(titles: list[str]) -> list[list[str]]:
+    return [titles[first : first + _COLUMNS] for first in range(0, len(titles), _COLUMNS)]
+
+
+def _grid(rows: int, columns: int, shape: tuple[int, ...]) -> tuple[Figure, NDArray[np.object_]]:
+    """Make axes for images of a shape; those that stay empty are not seen."""
+    panel_mm = TWO_COLUMNS_MM / max(columns, 2)
+    height_mm = min(panel_mm * shape[0] / shape[1], 2 * panel_mm) + _TEXT_MM
+    figure = new_figure(max(columns * panel_mm, ONE_COLUMN_MM), rows * height_mm + _COLOUR_BAR_MM)
+    axes: NDArray[np.object_] = figure.subplots(rows, columns, squeeze=False)
+    for ax in axes.ravel().tolist():
+        ax.set_axis_off()
+    return figure, axes
+
+
+def _show(
+    ax: Axes,
+    image: NDArray[np.floating],
+    pixel_size_nm: float,
+    limits: tuple[float, float],
+    colours: str,
+    title: str = "",
+) -> None:
+    height_um, width_um = (side * pixel_size_nm / 1000 for side in image.shape)
+    ax.set_axis_on()
+    ax.imshow(
+        image,
+        cmap=colours,
+        vmin=limits[0],
+        vmax=limits[1],
+        extent=(0, width_um, height_um, 0),
+        interpolation="nearest",
+    )
+    ax.set_title(wrap(literal(title), TWO_COLUMNS_MM / _COLUMNS), fontsize=TITLE_PT)
+    ax.set_xlabel("µm", fontsize=FONT_PT)
+    ax.tick_params(labelsize=FONT_PT, width=THIN_PT)
+    ax.spines[:].set_linewidth(THIN_PT)
+
+
+def _mark_part(whole: Axes, part: Axes, rows: slice, columns: slice, pixel_size_nm: float) -> None:
+    top, bottom = (edge * pixel_size_nm / 1000 for edge in (rows.start, rows.stop))
+    left, right = (edge * pixel_size_nm / 1000 for edge in (columns.start, columns.stop))
+    whole.add_patch(
+        Rectangle(
+            (left, top), right - left, bottom - top, fill=False, edgecolor="white", linewidth=0.8
+        )
+    )
+    part.set_xlim(left, right)
+    part.set_ylim(bottom, top)
+
+
+def _fullest_part(image: NDArray[np.floating]) -> tuple[slice, slice]:
+    """Return rows and columns of the square with the largest sum."""
+    side = max(1, int(_ZOOM * min(image.shape)))
+    # means of windows that lie inside, by their first row and column
+    means = uniform_filter(image.astype(np.float64), side, origin=-(side // 2), mode="constant")
+    inside = means[: image.shape[0] - side + 1, : image.shape[1] - side + 1]
+    top, left = np.unravel_index(int(inside.argmax()), inside.shape)
+    return slice(int(top), int(top) + side), slice(int(left), int(left) + side)
+
+
+def _brightest(image: NDArray[np.floating]) -> float:
+    """Return the density at the end of the range of colours.
+
+    A few pixels where many emitters were summed would leave the rest of the image dark; and the
+    empty part of a field, however large, should not count.
+    """
+    structure = image[image > max(0.0, float(image.mean()))]
+    return float(np.percentile(structure, 99)) if structure.size else 1.0
+
+
+def _add_colour_bar(figure: Figure, axes: NDArray[np.object_], label: str) -> None:
+    image = axes[0, 0].images[0]
+    bar = figure.colorbar(
+        image, ax=axes, extend="both", location="bottom", shrink=0.5, aspect=40, pad=0.02
+    )
+    bar.set_label(label, fontsize=FONT_PT)
+    bar.ax.tick_params(labelsize=FONT_PT, width=THIN_PT)
+    bar.outline.set_linewidth(THIN_PT)

@@ -1,0 +1,91 @@
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from napari_dl4smlm.backend.acquisition.frames import open_frames
+from napari_dl4smlm.backend.evaluation.comparison import speed as module
+from napari_dl4smlm.backend.evaluation.comparison.peak_memory import watch_peak
+from napari_dl4smlm.backend.evaluation.comparison.speed import measure_speed
+from napari_dl4smlm.backend.prediction.config import PredictionConfig
+
+
+def test_the_first_batch_is_not_timed_and_the_median_of_the_others_is_told(
+    candidate, movie, monkeypatch
+):
+    spent = iter([100.0, 1.0, 5.0, 2.0])
+    now = [0.0]
+    real = module.Predictor.events
+
+    def events(self):
+        for event in real(self):
+            if type(event).__name__ == "BatchPredicted":
+                now[0] += next(spent)
+            yield event
+
+    monkeypatch.setattr(module.Predictor, "events", events)
+    monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    config = PredictionConfig(device="cpu", batch_size=10)
+    speed = measure_speed(candidate("a").model, movie, config, repeats=3)
+    assert speed.ms_per_frame.replicates == pytest.approx([100, 500, 200])
+    assert speed.ms_per_frame.value == pytest.approx(200)
+    assert speed.frames_per_second.value == pytest.approx(5)
+    assert speed.batch_size == 10
+    assert speed.tile_size is None
+
+
+def test_a_movie_shorter_than_the_batches_is_gone_through_again(candidate, movie):
+    short = open_frames(movie.read(0, 3), pixel_size_nm=100.0)
+    config = PredictionConfig(device="cpu", batch_size=8)
+    speed = measure_speed(candidate("a").model, short, config, repeats=2)
+    assert len(speed.ms_per_frame.replicates) == 2
+    assert speed.ms_per_frame.value > 0
+
+
+def test_times_of_batches_before_the_memory_gave_out_do_not_count(candidate, movie, monkeypatch):
+    calls = []
+    real = module.Predictor._predict
+
+    def predict(self, batch):
+        calls.append(len(batch))
+        if len(calls) == 2:
+            raise MemoryError
+        return real(self, batch)
+
+    monkeypatch.setattr(module.Predictor, "_predict", predict)
+    config = PredictionConfig(device="cpu", batch_size=8)
+    speed = measure_speed(candidate("a").model, movie, config, repeats=2)
+    assert calls == [8, 8, 4, 4, 4]
+    assert speed.batch_size == 4
+    assert len(speed.ms_per_frame.replicates) == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process reset its peak")
+def test_the_peak_of_the_process_is_that_since_the_watch_began():
+    cpu = torch.device("cpu")
+    peak = watch_peak(cpu)
+    before = peak()
+    size = 200 * 2**20
+    np.ones(size, dtype=np.uint8)
+    grown = peak() - before
+    assert grown == pytest.approx(size, rel=0.1)
+    # what an earlier and larger model took is not told again
+    assert watch_peak(cpu)() < before + size / 2
+
+
+def test_a_device_that_cannot_tell_its_peak_says_so():
+    assert watch_peak(torch.device("mps"))() is None
+
+
+@pytest.mark.gpu
+def test_the_peak_of_a_gpu_is_what_was_allocated_there():
+    if not torch.cuda.is_available():
+        pytest.skip("there is no CUDA device")
+    device = torch.device("cuda:0")
+    peak = watch_peak(device)
+    before = peak()
+    tensor = torch.ones(2**26, device=device)
+    del tensor
+    assert peak() - before == pytest.approx(2**28, rel=0.05)
