@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -13,7 +11,6 @@ import tifffile
 from napari.components import ViewerModel
 from napari.utils._proxies import PublicOnlyProxy
 from napari.utils.notifications import notification_manager
-from torch import Tensor
 
 pytest.importorskip("pytestqt")
 
@@ -30,6 +27,7 @@ from napari_dl4smlm.backend.acquisition.normalization import Normalization
 from napari_dl4smlm.backend.models.model_file import ModelCard
 from napari_dl4smlm.backend.models.network import SuperResolutionNetwork, enlarge
 from napari_dl4smlm.backend.models.registry import MODELS
+from napari_dl4smlm.backend.prediction import predictor
 from napari_dl4smlm.widgets.layers.layers import add_movie, mark_of
 from napari_dl4smlm.widgets.predict.widget import PredictWidget
 
@@ -41,26 +39,15 @@ PIXEL_NM = 100.0
 
 
 class NearestNetwork(SuperResolutionNetwork):
-    """Its density map is the frame, each camera pixel shared between its fine pixels.
-
-    With ``allowed``, every batch waits for a permit, so that tests know how far a run is; with
-    ``fault``, that is called with each batch, and may raise an error.
-    """
+    """Its density map is the frame, each camera pixel shared between its fine pixels."""
 
     name = "nearest"
-    allowed: ClassVar[threading.Semaphore | None] = None
-    fault: ClassVar[Callable[[Tensor], None] | None] = None
 
     def __init__(self, *, upsampling_factor):
         super().__init__(upsampling_factor)
         self.enlarge = enlarge(upsampling_factor, "nearest")
 
     def _density(self, frames):
-        # on the device "meta" the predictor only measures its memory
-        if self.allowed is not None and not frames.is_meta:
-            assert self.allowed.acquire(timeout=TIMEOUT_MS / 1000)
-        if self.fault is not None and not frames.is_meta:
-            type(self).fault(frames)
         return self.enlarge(frames) / self.upsampling_factor**2
 
     def _layers(self):
@@ -79,11 +66,31 @@ def own_settings(tmp_path):
     QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, folder)
 
 
+def before_batches(monkeypatch, call):
+    """Let predictors that are made from now on call something with the frames of each batch."""
+    prepare = predictor.prepare
+
+    def prepare_to_call(network, device):
+        prepared = prepare(network, device)
+
+        def hook(_network, inputs):
+            call(inputs[0])
+
+        prepared.register_forward_pre_hook(hook)
+        return prepared
+
+    monkeypatch.setattr(predictor, "prepare", prepare_to_call)
+
+
 @pytest.fixture
 def permits(monkeypatch):
     """Predictions wait for these."""
     allowed = threading.Semaphore(0)
-    monkeypatch.setattr(NearestNetwork, "allowed", allowed)
+
+    def wait(_frames):
+        assert allowed.acquire(timeout=TIMEOUT_MS / 1000)
+
+    before_batches(monkeypatch, wait)
     yield allowed
     allowed.release(100)
 
@@ -93,7 +100,7 @@ def fault(monkeypatch):
     """Makes predictions fail, or do something else, before each batch."""
 
     def set_fault(on_batch):
-        monkeypatch.setattr(NearestNetwork, "fault", staticmethod(on_batch))
+        before_batches(monkeypatch, on_batch)
 
     return set_fault
 

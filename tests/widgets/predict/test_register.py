@@ -36,7 +36,7 @@ class OneSpotNetwork(SuperResolutionNetwork):
         profiles = []
         for axis in (-1, -2):
             counts = shared.sum(axis)
-            centres = torch.arange(counts.shape[-1], device=frames.device) + 0.5
+            centres = torch.ones_like(counts).cumsum(-1) - 0.5
             centroid = (counts * centres).sum(-1, keepdim=True) / counts.sum(-1, keepdim=True)
             profile = torch.exp(-((centres - centroid) ** 2) / 2)
             profiles.append(profile / profile.sum(-1, keepdim=True))
