@@ -1,7 +1,7 @@
 """Take the pictures of the plugin in the README and in docs, from the real window at work.
 
-One session from the sample movie to the table, as docs/gui_tutorial.md tells it. It needs a display,
-which may be virtual, and some minutes:
+One session from the sample movie to the table, as docs/gui_tutorial.md tells it. It needs a
+display, which may be virtual, and some minutes:
 
     xvfb-run --server-args "-screen 0 1600x1200x24" python scripts/screenshots.py
 """
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import napari
 from napari.settings import get_settings
-from qtpy.QtWidgets import QApplication, QPushButton, QWidget
+from qtpy.QtWidgets import QApplication, QLabel, QPushButton, QWidget
 
 from napari_dl4smlm.widgets.demo import PLUGIN, dock_widgets
 from napari_dl4smlm.widgets.session import Session
@@ -75,7 +75,7 @@ def take_all(viewer: napari.Viewer, out: Path, epochs: int) -> None:
     docked.tabs["Train"].raise_()
     docked.train.form.set_values({"epochs": epochs})
     docked.train.start()
-    wait(lambda: docked.train.epochs_done >= epochs - 2)
+    wait(lambda: says(docked.train, f"epoch {epochs - 1} of"))
     picture("train")
     wait(lambda: session.model_path is not None)
 
@@ -94,6 +94,10 @@ def settle(data: QWidget) -> None:
 
 def button(widget: QWidget, text: str) -> QPushButton:
     return next(found for found in widget.findChildren(QPushButton) if found.text() == text)
+
+
+def says(widget: QWidget, start: str) -> bool:
+    return any(label.text().startswith(start) for label in widget.findChildren(QLabel))
 
 
 def press(widget: QWidget, text: str) -> None:

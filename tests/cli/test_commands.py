@@ -184,7 +184,7 @@ def test_devices_are_listed_with_the_reason_of_those_that_cannot_be_used(run):
 
 @pytest.mark.parametrize(
     "command",
-    ["", "simulate", "train", "test", "predict", "evaluate", "figure", "models", "devices", "demo"],
+    ["", *main.commands],
 )
 def test_help_explains_every_option(run, command):
     output = run(*command.split(), "--help").output

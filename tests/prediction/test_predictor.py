@@ -346,7 +346,9 @@ def test_when_the_memory_does_not_suffice_less_is_tried_and_no_frame_is_lost(
     np.testing.assert_allclose(image, expected_image, rtol=1e-6)
 
 
-def test_when_even_a_small_tile_does_not_fit_the_last_attempt_is_told(nearest_model, noise, fail_above):
+def test_when_even_a_small_tile_does_not_fit_the_last_attempt_is_told(
+    nearest_model, noise, fail_above
+):
     frames = np.tile(noise, (1, 2, 2))
     fail_above(0, OUT_OF_MEMORY)
     with pytest.raises(InputError, match=r"'cpu' .* frame of 42 x 36 px, in tiles of 21 px"):

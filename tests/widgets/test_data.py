@@ -974,7 +974,6 @@ def test_closing_while_data_are_looked_at_leaves_no_thread(
         viewer.window.add_dock_widget(widget, name="Data")
         qtbot.waitUntil(lambda: bool(told), timeout=TIMEOUT_MS)
         assert widget._use.isEnabled()
-    del widget
 
 
 def histogram_colour(widget):

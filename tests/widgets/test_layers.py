@@ -478,11 +478,11 @@ def test_a_preview_of_a_part_lies_on_that_part(viewer, movie, of_movie):
     shown = layers.show_previews(
         viewer, source, preview(corner_px=(20, 7)), 8, pixel_size_nm=pixel_nm
     )
-    expected = (EMITTER_PX + (20, 7)) * 100
+    expected = np.add(EMITTER_PX, (20, 7)) * 100
     for layer in shown[1:]:
         assert_allclose(centroid_in_world(layer), expected, atol=5)
     layers.show_previews(viewer, source, preview(corner_px=(0, 1)), 8, pixel_size_nm=pixel_nm)
-    assert_allclose(centroid_in_world(shown[2]), (EMITTER_PX + (0, 1)) * 100, atol=5)
+    assert_allclose(centroid_in_world(shown[2]), np.add(EMITTER_PX, (0, 1)) * 100, atol=5)
 
 
 def test_previews_of_simulated_frames_need_no_movie(viewer):

@@ -30,12 +30,14 @@ class Docked(NamedTuple):
 
 def dock_widgets(viewer: Viewer) -> Docked:
     """Open the widgets that a whole session needs, the first in front."""
-    tabs, widgets = {}, []
-    for name in ("Data", "Train", "Predict"):
-        tabs[name], widget = viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
-        widgets.append(widget)
+    docks = {
+        name: viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
+        for name in ("Data", "Train", "Predict")
+    }
+    data, train, predict = (widget for _, widget in docks.values())
+    tabs = {name: tab for name, (tab, _) in docks.items()}
     tabs["Data"].raise_()
-    return Docked(*widgets, tabs)
+    return Docked(data, train, predict, tabs)
 
 
 def open_demo(viewer: Viewer) -> Docked:

@@ -62,6 +62,11 @@ class TrainWidget(QWidget):
     ----------
     napari_viewer
         Gets the previews.
+
+    Attributes
+    ----------
+    form
+        What the next training is asked for.
     """
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
@@ -74,7 +79,7 @@ class TrainWidget(QWidget):
         self._has_ended_by_itself = False
         self._scroll = QScrollArea()
         self._source = SourceChoice()
-        self._form = TrainingForm()
+        self.form = TrainingForm()
         self._file = ModelFile()
         self._existing = ExistingModel()
         self._buttons = TrainingButtons()
@@ -123,7 +128,7 @@ class TrainWidget(QWidget):
         column = QVBoxLayout(content)
         for part in (
             self._source,
-            self._form,
+            self.form,
             file,
             self._existing,
             self._buttons,
@@ -143,7 +148,7 @@ class TrainWidget(QWidget):
     def _connect(self) -> None:
         self._session.data_changed.connect(self._on_data)
         self._source.changed.connect(self._on_upsampling)
-        self._form.changed.connect(self._show_state)
+        self.form.changed.connect(self._show_state)
         self._file.changed.connect(self._show_state)
         self._existing.options_read.connect(self._on_options)
         self._progress.trained.use_pressed.connect(self._on_use)
@@ -185,7 +190,7 @@ class TrainWidget(QWidget):
     def _begin(self, out: Path, *, resume: bool) -> None:
         source, last = self._source.source(), self._run
         assert source is not None
-        self._run = TrainingRun(source, self._form.build(), out.absolute(), resume)
+        self._run = TrainingRun(source, self.form.build(), out.absolute(), resume)
         self._model_path = None
         self._preview_timer.stop()
         self._progress.begin(go_on=resume and last is not None and last.out == self._run.out)
@@ -228,12 +233,12 @@ class TrainWidget(QWidget):
     def _on_upsampling(self) -> None:
         source = self._source.source()
         if not self._state.is_active:
-            self._form.set_upsampling(None if source is None else source.upsampling_factor)
+            self.form.set_upsampling(None if source is None else source.upsampling_factor)
         self._show_state()
 
     def _on_options(self, card: ModelCard) -> None:
         self._source.set_factor(card.upsampling_factor)
-        self._form.set_values(training_options(card))
+        self.form.set_values(training_options(card))
 
     def _on_use(self) -> None:
         self._session.model_path = self._model_path
@@ -252,7 +257,7 @@ class TrainWidget(QWidget):
         # the cost takes a network of random weights, and so does a training that begins: they must
         # not draw at the same time
         if not self._state.is_active:
-            self._form.set_facts(facts)
+            self.form.set_facts(facts)
 
     def _show_preview(self) -> None:
         assert self._run is not None
@@ -279,8 +284,8 @@ class TrainWidget(QWidget):
         state = self._state
         problem = self._problem()
         self._source.set_disabled(state.why_disabled("form"))
-        self._form.set_disabled(state.why_disabled("form"))
-        self._file.refresh(self._form.model(), state.why_disabled("form"))
+        self.form.set_disabled(state.why_disabled("form"))
+        self._file.refresh(self.form.model(), state.why_disabled("form"))
         self._existing.show_file(None if state.is_active else self._file.chosen())
         self._buttons.show_state(state, problem, self._resumable())
         self._progress.show_state(state, self._model_path)
@@ -293,9 +298,7 @@ class TrainWidget(QWidget):
         elif source.config is None:
             self._command.show_reason(_ONLY_LAYERS)
         else:
-            job = TrainingJob(
-                data=source.config, training=self._form.build(), out=self._file.path()
-            )
+            job = TrainingJob(data=source.config, training=self.form.build(), out=self._file.path())
             self._command.show_job(job)
 
     def _problem(self) -> str | None:
@@ -303,7 +306,7 @@ class TrainWidget(QWidget):
         if self._source.source() is None:
             return NO_DATA
         try:
-            self._form.build()
+            self.form.build()
         except InputError as error:
             return str(error)
         return None
