@@ -63,9 +63,6 @@ def take_all(viewer: napari.Viewer, out: Path, epochs: int) -> None:
     press(docked.data, "Preview")
     settle(docked.data)
     picture("simulation")
-    for layer in list(viewer.layers)[2:]:
-        viewer.layers.remove(layer)
-    viewer.canvas.grid.enabled = False
 
     docked.data.choose(0)
     settle(docked.data)

@@ -472,6 +472,19 @@ def test_previews_lie_side_by_side_and_in_register_with_the_movie(viewer, movie)
     assert [layer.contrast_limits[0] for layer in in_order] == [pytest.approx(100, abs=1), 0, 0]
 
 
+def test_a_result_leaves_the_grid_of_previews_and_lies_on_its_movie(viewer, movie):
+    previews = layers.show_previews(viewer, movie, preview(), 8)
+    image = layers.show_image(viewer, movie, spot(8), factor=8, name="image")
+    assert not viewer.canvas.grid.enabled
+    assert movie.visible
+    assert image.visible
+    assert not any(layer.visible for layer in previews)
+    # what the user chooses from now on stays
+    viewer.canvas.grid.enabled = True
+    layers.show_image(viewer, movie, 2 * spot(8), factor=8, name="image")
+    assert viewer.canvas.grid.enabled
+
+
 @pytest.mark.parametrize("of_movie", [True, False])
 def test_a_preview_of_a_part_lies_on_that_part(viewer, movie, of_movie):
     source, pixel_nm = (movie, None) if of_movie else (None, 100)

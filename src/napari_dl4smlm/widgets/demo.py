@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import napari
+from qtpy.QtCore import QTimer
 
 from napari_dl4smlm.widgets.session import Session
 
@@ -36,7 +37,8 @@ def dock_widgets(viewer: Viewer) -> Docked:
     }
     data, train, predict = (widget for _, widget in docks.values())
     tabs = {name: tab for name, (tab, _) in docks.items()}
-    tabs["Data"].raise_()
+    # the tabs come into being with the next event, and the last one in front
+    QTimer.singleShot(0, tabs["Data"].raise_)
     return Docked(data, train, predict, tabs)
 
 

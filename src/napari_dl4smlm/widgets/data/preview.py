@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Image
 
 from napari_dl4smlm.widgets.data.pictures import contrast
+from napari_dl4smlm.widgets.layers.arrangement import (
+    SIMULATION_PREVIEW,
+    show_side_by_side,
+)
 from napari_dl4smlm.widgets.layers.layer_marks import MARK, mark_of, set_mark
 from napari_dl4smlm.widgets.layers.placement import move, movie_transform
 
@@ -16,15 +20,13 @@ if TYPE_CHECKING:
 
     from napari_dl4smlm.widgets.data.events import SimulatedFrame
 
-ROLE = "simulation preview"
-
 
 def previews(viewer: ViewerModel) -> dict[str, Image]:
     """Return the layers that are there: ``simulated``, ``own`` or both."""
     return {
         mark_of(layer)["part"]: layer
         for layer in reversed(viewer.layers)
-        if mark_of(layer).get("role") == ROLE
+        if mark_of(layer).get("role") == SIMULATION_PREVIEW
     }
 
 
@@ -44,7 +46,7 @@ def show_simulated(viewer: ViewerModel, simulated: SimulatedFrame) -> None:
     elif "own" in there:
         viewer.layers.remove(there["own"])
     for part, (name, frame, frame_size_nm) in parts.items():
-        mark = {"role": ROLE, "part": part, "contrast_limits": limits}
+        mark = {"role": SIMULATION_PREVIEW, "part": part, "contrast_limits": limits}
         place = movie_transform(frame_size_nm, ndim=2)
         if part in there:
             _update(there[part], name, frame, mark, place)
@@ -53,9 +55,7 @@ def show_simulated(viewer: ViewerModel, simulated: SimulatedFrame) -> None:
             layer = Image(frame, name=name, metadata=metadata, contrast_limits=limits, **place)
             viewer.add_layer(layer)
     if not there:
-        viewer.canvas.grid.shape = (1, -1)
-        viewer.canvas.grid.enabled = True
-        viewer.reset_view()
+        show_side_by_side(viewer, list(previews(viewer).values()))
 
 
 def _update(

@@ -9,6 +9,11 @@ from napari.layers import Image
 
 from napari_dl4smlm.backend.acquisition.frames import open_frames
 from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.widgets.layers.arrangement import (
+    TRAINING_PREVIEW,
+    show_on_movie,
+    show_side_by_side,
+)
 from napari_dl4smlm.widgets.layers.calibration import calibrate
 from napari_dl4smlm.widgets.layers.layer_marks import MARK, find_marked, mark_of, set_mark
 from napari_dl4smlm.widgets.layers.lazy_frames import LazyFrames
@@ -132,7 +137,7 @@ def show_image(
     Parameters
     ----------
     viewer
-        Gets a scale bar with a new layer, if the pixel size is known.
+        With a new layer it leaves the grid, and gets a scale bar if the pixel size is known.
     source_layer
         The movie.
     image
@@ -161,6 +166,7 @@ def show_image(
         blending="additive",
     )
     layer = viewer.add_layer(new)
+    show_on_movie(viewer, source_layer)
     _show_scale_bar(viewer, layer)
     return layer
 
@@ -208,7 +214,7 @@ def show_previews(
         ("ground truth", preview.truth, _contrast_of_density(preview.truth), fine),
         ("prediction", preview.prediction, _contrast_of_density(preview.prediction), fine),
     )
-    common = {"role": "preview", "frame_number": preview.frame_number, **(metadata or {})}
+    common = {"role": TRAINING_PREVIEW, "frame_number": preview.frame_number, **(metadata or {})}
     # of a layer and the copies that the user made of it, the first is updated
     there = {mark_of(layer)["part"]: layer for layer in reversed(_previews(viewer))}
     for part, image, limits, transform in pictures:
@@ -219,18 +225,13 @@ def show_previews(
             looks = _preview_looks(part, factor)
             viewer.add_layer(_new_image(image, limits, transform, mark, **looks))
     if not there:
-        for layer in viewer.layers:
-            # it would take a cell of the grid
-            layer.visible = mark_of(layer).get("role") == "preview"
-        viewer.canvas.grid.shape = (1, -1)
-        viewer.canvas.grid.enabled = True
-        viewer.fit_to_view()
+        show_side_by_side(viewer, _previews(viewer))
         _show_scale_bar(viewer, frame)
     return _previews(viewer)
 
 
 def _previews(viewer: ViewerModel) -> list[Image]:
-    return [layer for layer in viewer.layers if mark_of(layer).get("role") == "preview"]
+    return [layer for layer in viewer.layers if mark_of(layer).get("role") == TRAINING_PREVIEW]
 
 
 def _preview_looks(part: str, factor: int) -> dict[str, str]:

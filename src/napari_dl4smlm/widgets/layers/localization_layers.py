@@ -13,6 +13,7 @@ from napari.layers import Points
 
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.table import Localizations
+from napari_dl4smlm.widgets.layers.arrangement import show_on_movie
 from napari_dl4smlm.widgets.layers.layer_marks import MARK, find_marked, mark_of, set_mark
 from napari_dl4smlm.widgets.layers.placement import (
     AXIS_LABELS,
@@ -140,6 +141,7 @@ def show_localizations(
     if layer is None:
         looks = _looks(mark["role"], size_nm)
         layer = Points(data, name=name, metadata={MARK: mark}, **features, **transform, **looks)
+        show_on_movie(viewer, source_layer)
         return viewer.add_layer(layer)
     # napari keeps those that are gone by then, and fails to recolour them
     layer.selected_data = set()

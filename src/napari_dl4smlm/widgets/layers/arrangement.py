@@ -1,0 +1,37 @@
+"""What is seen together: frames side by side, or a result on its movie."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_dl4smlm.widgets.layers.layer_marks import mark_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+TRAINING_PREVIEW = "preview"
+SIMULATION_PREVIEW = "simulation preview"
+"""Roles of layers that belong side by side, and would hide a movie if they lay on it."""
+
+
+def show_side_by_side(viewer: ViewerModel, layers: Collection[Layer]) -> None:
+    """Give each layer a cell of the grid in a row, and hide all others, which would take one."""
+    for layer in viewer.layers:
+        layer.visible = layer in layers
+    viewer.canvas.grid.shape = (1, -1)
+    viewer.canvas.grid.enabled = True
+    viewer.fit_to_view()
+
+
+def show_on_movie(viewer: ViewerModel, movie_layer: Layer) -> None:
+    """Leave the grid, so that layers of a movie lie on it, and show the movie."""
+    if viewer.canvas.grid.enabled:
+        viewer.canvas.grid.enabled = False
+        for layer in viewer.layers:
+            if mark_of(layer).get("role") in {TRAINING_PREVIEW, SIMULATION_PREVIEW}:
+                layer.visible = False
+        movie_layer.visible = True
+        viewer.fit_to_view()
