@@ -23,7 +23,7 @@ def show_side_by_side(viewer: ViewerModel, layers: Collection[Layer]) -> None:
         layer.visible = layer in layers
     viewer.canvas.grid.shape = (1, -1)
     viewer.canvas.grid.enabled = True
-    viewer.fit_to_view()
+    viewer.fit_to_view(layers=list(layers))
 
 
 def show_on_movie(viewer: ViewerModel, movie_layer: Layer) -> None:
