@@ -76,6 +76,7 @@ def take_all(viewer: napari.Viewer, out: Path, epochs: int) -> None:
     picture("train")
     wait(lambda: session.model_path is not None)
 
+    viewer.layers.clear()
     viewer.open_sample(PLUGIN, "unseen")
     docked.tabs["Predict"].raise_()
     wait(lambda: False, at_most_s=2)

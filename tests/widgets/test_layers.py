@@ -494,6 +494,11 @@ def test_a_preview_of_a_part_lies_on_that_part(viewer, movie, of_movie):
     expected = np.add(EMITTER_PX, (20, 7)) * 100
     for layer in shown[1:]:
         assert_allclose(centroid_in_world(layer), expected, atol=5)
+    # the part fills its cell, whatever else there is in the viewer
+    outer = np.subtract(shown[0].data_to_world((HEIGHT, WIDTH)), shown[0].data_to_world((0, 0)))
+    cell = viewer.canvas.viewbox_size(viewer.layers)
+    assert viewer.scene.camera.zoom == pytest.approx(0.95 * np.min(cell / np.abs(outer)), rel=0.02)
+    assert_allclose(viewer.scene.camera.center[-2:], shown[1].extent.world.mean(axis=0), atol=20)
     layers.show_previews(viewer, source, preview(corner_px=(0, 1)), 8, pixel_size_nm=pixel_nm)
     assert_allclose(centroid_in_world(shown[2]), np.add(EMITTER_PX, (0, 1)) * 100, atol=5)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_dl4smlm.widgets.layers.layer_marks import mark_of
 
 if TYPE_CHECKING:
@@ -11,6 +13,8 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
     from napari.layers import Layer
+
+_FILLED_SHARE = 0.95
 
 TRAINING_PREVIEW = "preview"
 SIMULATION_PREVIEW = "simulation preview"
@@ -23,7 +27,7 @@ def show_side_by_side(viewer: ViewerModel, layers: Collection[Layer]) -> None:
         layer.visible = layer in layers
     viewer.canvas.grid.shape = (1, -1)
     viewer.canvas.grid.enabled = True
-    viewer.fit_to_view(layers=list(layers))
+    _fit_to_view(viewer, layers)
 
 
 def show_on_movie(viewer: ViewerModel, movie_layer: Layer) -> None:
@@ -35,3 +39,14 @@ def show_on_movie(viewer: ViewerModel, movie_layer: Layer) -> None:
                 layer.visible = False
         movie_layer.visible = True
         viewer.fit_to_view()
+
+
+def _fit_to_view(viewer: ViewerModel, layers: Collection[Layer]) -> None:
+    """Fill the view with some layers.
+
+    What `ViewerModel.fit_to_view` would do, did it not fail for images in a viewer of movies.
+    """
+    start, end = viewer.layers.get_extent(list(layers)).world[:, -2:]
+    viewer.scene.camera.center = tuple((start + end) / 2)
+    cell = np.array(viewer.canvas.viewbox_size(viewer.layers))
+    viewer.scene.camera.zoom = _FILLED_SHARE * float(np.min(cell / (end - start)))
