@@ -56,6 +56,12 @@ def test_a_range_that_trained_is_refused_and_says_which_frames(card, counts):
         untrained_frames(card, movie, range(30, 33))
 
 
+def test_a_movie_of_which_every_frame_trained_is_refused(card, counts):
+    card.training["training_frames"] = list(range(40))
+    with pytest.raises(InputError, match=r"All 40 frames of .* trained this model.*another movie"):
+        untrained_frames(card, open_frames(counts))
+
+
 def test_a_range_between_the_frames_that_trained_is_taken(card, counts):
     untrained = untrained_frames(card, open_frames(counts), range(39, 40))
     assert untrained.numbers == (39,)

@@ -14,7 +14,13 @@ from tqdm import tqdm
 from napari_dl4smlm.backend.config_file import build
 from napari_dl4smlm.backend.prediction.config import PredictionConfig
 from napari_dl4smlm.cli.interrupts import INTERRUPTED, stop_on_interrupt
-from napari_dl4smlm.cli.options import config_options, given, report_errors
+from napari_dl4smlm.cli.options import (
+    border_option,
+    config_options,
+    given,
+    report_errors,
+    tolerance_option,
+)
 from napari_dl4smlm.cli.recorded import RecordingCommand, given_command
 
 if TYPE_CHECKING:
@@ -59,20 +65,8 @@ _MARKS = {"best": "*", "among the best": "~", "": ""}
     "--frames",
     help="frames to compare on, A:B from 0 with B excluded; default all that trained no model",
 )
-@click.option(
-    "--tolerance-nm",
-    type=float,
-    default=100.0,
-    show_default=True,
-    help="largest distance between a localization and its emitter",
-)
-@click.option(
-    "--border-nm",
-    type=float,
-    default=0.0,
-    show_default=True,
-    help="rim of the field in which nothing is counted as found, spurious or missed",
-)
+@tolerance_option(100.0)
+@border_option
 @click.option(
     "--repeats",
     type=click.IntRange(min=1),

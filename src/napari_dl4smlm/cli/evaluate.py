@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from napari_dl4smlm.backend.errors import InputError
-from napari_dl4smlm.cli.options import report_errors
+from napari_dl4smlm.cli.options import border_option, report_errors, tolerance_option
 from napari_dl4smlm.cli.score_table import as_json, as_table
 
 if TYPE_CHECKING:
@@ -35,22 +35,13 @@ if TYPE_CHECKING:
     type=float,
     help="camera pixel in nm; needed for tables in pixels, and with --image",
 )
+@tolerance_option(250.0)
+@border_option
 @click.option(
-    "--tolerance-nm",
-    type=float,
-    default=250.0,
-    show_default=True,
-    help="largest distance between a localization and its emitter",
-)
-@click.option(
-    "--border-nm",
-    type=float,
-    default=0.0,
-    show_default=True,
-    help="rim of the field to leave out; needs --field-nm",
-)
-@click.option(
-    "--field-nm", type=(float, float), default=None, help="height and width of the field of view"
+    "--field-nm",
+    type=(float, float),
+    default=None,
+    help="height and width of the field of view, which --border-nm needs",
 )
 @click.option("--frames", help="frames to evaluate, A:B from 0 with B excluded; default all")
 @click.option(

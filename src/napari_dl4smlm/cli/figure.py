@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from napari_dl4smlm.backend.errors import InputError
-from napari_dl4smlm.cli.options import report_errors
+from napari_dl4smlm.cli.options import report_errors, tolerance_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from napari_dl4smlm.backend.localizations.table import Localizations
 
 # bounds the memory for the mean of a movie of any length
-_FRAMES_AT_A_TIME = 16
 # far more than percentiles and the shape of a histogram need
 _HISTOGRAM_PIXELS = 2**24
 
@@ -117,6 +116,7 @@ def triptych(
     mean the same densities: where only some frames were predicted, choose these with --frames.
     """
     from napari_dl4smlm.backend.acquisition.frames import open_frames, parse_frame_range
+    from napari_dl4smlm.backend.evaluation.quality import mean_frame
     from napari_dl4smlm.backend.figures.triptych import draw_triptych
     from napari_dl4smlm.backend.localizations.thunderstorm import read_thunderstorm
 
@@ -125,7 +125,7 @@ def triptych(
         factor = max(1, round(prediction.shape[0] / stack.height))
         pixel_nm = _camera_pixel(stack, fine_pixel_nm, factor)
         chosen = parse_frame_range(frames, stack.n_frames)
-        raw = _mean(stack, chosen) if frame is None else stack.read(frame, frame + 1)[0]
+        raw = mean_frame(stack, chosen) if frame is None else stack.read(frame, frame + 1)[0]
         true_density = None
         if truth is not None:
             emitters = read_thunderstorm(truth, pixel_size_nm=pixel_nm).in_frames(chosen)
@@ -189,13 +189,7 @@ def training(model: Path) -> Figure:
 )
 @click.option("--truth", type=_PATH, required=True, help="ThunderSTORM table of true positions")
 @click.option("--pixel-size-nm", type=float, help="camera pixel; needed for tables in pixels")
-@click.option(
-    "--tolerance-nm",
-    type=float,
-    default=250.0,
-    show_default=True,
-    help="largest distance between a localization and its emitter",
-)
+@tolerance_option(250.0)
 @click.option(
     "--radius-nm",
     type=float,
@@ -267,15 +261,6 @@ def _camera_pixel(stack: FrameStack, fine_pixel_nm: float | None, factor: int) -
             "correct --pixel-size-nm."
         )
     return pixel_nm
-
-
-def _mean(stack: FrameStack, frames: range) -> NDArray[np.float64]:
-    import numpy as np
-
-    total = np.zeros((stack.height, stack.width))
-    for _, batch in stack.batches(_FRAMES_AT_A_TIME, frames):
-        total += batch.sum(axis=0, dtype=np.float64)
-    return total / len(frames)
 
 
 def _render(

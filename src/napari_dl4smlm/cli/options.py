@@ -81,6 +81,28 @@ def config_file_options(command: Callable[..., None]) -> Callable[..., None]:
     return read(save(command))
 
 
+def tolerance_option(default_nm: float) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command ``--tolerance-nm``, within which a localization has found its emitter."""
+    return click.option(
+        "--tolerance-nm",
+        type=float,
+        default=default_nm,
+        show_default=True,
+        help="largest distance between a localization and its emitter",
+    )
+
+
+def border_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command ``--border-nm``, the rim in which nothing counts."""
+    return click.option(
+        "--border-nm",
+        type=float,
+        default=0.0,
+        show_default=True,
+        help="rim of the field in which nothing is counted as found, spurious or missed",
+    )(command)
+
+
 def _option(
     name: str, flag: str, field: FieldInfo
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:

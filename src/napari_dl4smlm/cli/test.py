@@ -27,7 +27,13 @@ from napari_dl4smlm.backend.evaluation.events import (
 from napari_dl4smlm.backend.prediction.config import PredictionConfig
 from napari_dl4smlm.backend.simulation.config import MovieConfig
 from napari_dl4smlm.cli.interrupts import INTERRUPTED, stop_on_interrupt
-from napari_dl4smlm.cli.options import config_options, given, report_errors
+from napari_dl4smlm.cli.options import (
+    border_option,
+    config_options,
+    given,
+    report_errors,
+    tolerance_option,
+)
 from napari_dl4smlm.cli.score_table import as_json, as_table
 
 if TYPE_CHECKING:
@@ -87,20 +93,8 @@ _OWN_SIMULATION = "that of the training"
 @click.option(
     "--pixel-size-nm", type=float, help="camera pixel; by default read from the movie's metadata"
 )
-@click.option(
-    "--tolerance-nm",
-    type=float,
-    default=100.0,
-    show_default=True,
-    help="largest distance between a localization and its emitter",
-)
-@click.option(
-    "--border-nm",
-    type=float,
-    default=0.0,
-    show_default=True,
-    help="rim of the field in which nothing is counted as found, spurious or missed",
-)
+@tolerance_option(100.0)
+@border_option
 @config_options(PredictionConfig, skip=["frames", "pixel_size_nm"])
 @click.option(
     "--out", type=_PATH, help="CSV for the scores of every frame, with frames counted from 0"

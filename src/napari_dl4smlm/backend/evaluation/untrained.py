@@ -66,7 +66,7 @@ def untrained_frames(
     Raises
     ------
     InputError
-        Frames that trained the model were asked for.
+        Frames that trained the model were asked for, or every frame of the movie trained it.
     """
     record = _Record.model_validate(card.training)
     wanted = range(frames.n_frames) if chosen is None else chosen
@@ -78,6 +78,11 @@ def untrained_frames(
     numbers = tuple(number for number in wanted if number not in record.training_frames)
     if chosen is not None and len(numbers) < len(chosen):
         raise _trained_by(record.training_frames, chosen, frames)
+    if not numbers:
+        raise InputError(
+            f"All {frames.n_frames} frames of {frames.name} trained this model: on them it only "
+            "shows what it remembers. Choose another movie."
+        )
     validation = record.validation_frames.intersection(numbers)
     warnings = (_validated(len(validation), len(numbers)),) if validation else ()
     return UntrainedFrames(numbers, validation, warnings)

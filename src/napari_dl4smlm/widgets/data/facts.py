@@ -39,6 +39,11 @@ class FactsView(QWidget):
         layout.addWidget(self._pictures)
         layout.addWidget(self._histogram)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is still being drawn."""
+        return self._histogram.is_busy
+
     def text(self) -> str:
         """Return the numbers as they are shown."""
         return self._text.toPlainText()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, Qt
-from qtpy.QtGui import QPalette
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from napari_dl4smlm.widgets.figure_view import FigureView
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,20 +14,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from napari_dl4smlm.widgets.figure_view import FigureLook
+
 _HEIGHT_IN_LINES = 13
-# 8 bits; the lightness of a background on which white text is easier to read than black
-_DARK_BELOW = 128
 # of the colours of figures, the lighter blue and orange
 _ON_DARK = {0: 5, 1: 4}
 
 
-class HistogramPlot(QWidget):
+class HistogramPlot(FigureView):
     """The intensities of one movie or two; hidden while there is none."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._layout = QVBoxLayout(self)
-        self._layout.setContentsMargins(0, 0, 0, 0)
+        super().__init__(_HEIGHT_IN_LINES)
         self._movies: dict[str, NDArray[Any]] = {}
         self.setToolTip(
             "Share of the pixels that have an intensity, in some of the frames. The median is\n"
@@ -37,49 +34,27 @@ class HistogramPlot(QWidget):
         self.setVisible(False)
 
     def show_movies(self, movies: Mapping[str, NDArray[Any]]) -> None:
-        """Draw the pixels of at most two movies, by short names for the legend; none is hidden.
-
-        Raises
-        ------
-        InputError
-            Some pixels are not finite.
-        """
+        """Draw the pixels of at most two movies, by short names for the legend; none is hidden."""
         unchanged = self._movies.keys() == movies.keys() and all(
             pixels is self._movies[name] for name, pixels in movies.items()
         )
         if not unchanged:
             self._movies = dict(movies)
-            self._draw()
+            self.setVisible(bool(self._movies))
+            self.show_figure(partial(_figure, self._movies) if self._movies else None)
 
-    def changeEvent(self, event: QEvent | None) -> None:
-        """Follow the theme of the viewer."""
-        super().changeEvent(event)
-        if event is not None and event.type() == QEvent.Type.StyleChange and self._movies:
-            self._draw()
 
-    def _draw(self) -> None:
-        while (item := self._layout.takeAt(0)) is not None:
-            canvas = item.widget()
-            assert canvas is not None
-            canvas.deleteLater()
-        self.setVisible(bool(self._movies))
-        if self._movies:
-            self.setFixedHeight(_HEIGHT_IN_LINES * self.fontMetrics().height())
-            self._layout.addWidget(_canvas(self._figure()))
+def _figure(movies: Mapping[str, NDArray[Any]], look: FigureLook) -> Figure:
+    from napari_dl4smlm.backend.figures.histogram import draw_histogram
 
-    def _figure(self) -> Figure:
-        from napari_dl4smlm.backend.figures.histogram import draw_histogram
-
-        (name, pixels), *others = self._movies.items()
-        against_label, against = others[0] if others else ("", None)
-        figure = draw_histogram(pixels, label=name, against=against, against_label=against_label)
-        background = self.palette().color(QPalette.ColorRole.Window)
-        figure.set_facecolor(background.name())
-        if background.lightness() < _DARK_BELOW:
-            _lighten(figure)
-        _tell_numbers(figure.axes[0], self._movies)
-        _colour_text(figure, self.palette().color(QPalette.ColorRole.WindowText).name())
-        return figure
+    (name, pixels), *others = movies.items()
+    against_label, against = others[0] if others else ("", None)
+    figure = draw_histogram(pixels, label=name, against=against, against_label=against_label)
+    if look.is_dark:
+        _lighten(figure)
+    _tell_numbers(figure.axes[0], movies)
+    look.colour(figure)
+    return figure
 
 
 def _lighten(figure: Figure) -> None:
@@ -118,26 +93,3 @@ def _tell_numbers(axes: Axes, movies: Mapping[str, NDArray[Any]]) -> None:
         borderaxespad=0,
         handlelength=1.2,
     )
-
-
-def _colour_text(figure: Figure, colour: str) -> None:
-    from matplotlib.text import Text
-
-    axes = figure.axes[0]
-    axes.set_facecolor("none")
-    axes.spines[:].set_color(colour)
-    axes.tick_params(which="both", colors=colour)
-    for text in figure.findobj(Text):
-        assert isinstance(text, Text)
-        text.set_color(colour)
-
-
-def _canvas(figure: Figure) -> QWidget:
-    # imported when it is needed: a widget has to open at once
-    from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
-
-    # its module declares no types
-    canvas: QWidget = FigureCanvasQTAgg(figure)  # type: ignore[no-untyped-call]
-    # or the wheel would not scroll the widget when the mouse is over the plot
-    canvas.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-    return canvas

@@ -5,14 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import (
     QButtonGroup,
-    QFrame,
     QHBoxLayout,
     QPushButton,
     QRadioButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
@@ -34,6 +32,7 @@ from napari_dl4smlm.widgets.data.pairs_page import PairsPage
 from napari_dl4smlm.widgets.data.preview import previews, show_simulated
 from napari_dl4smlm.widgets.data.simulation_page import SimulationPage
 from napari_dl4smlm.widgets.data.training_source import on_layer
+from napari_dl4smlm.widgets.dock import DockWidget
 from napari_dl4smlm.widgets.forms.titled_rows import Message
 from napari_dl4smlm.widgets.session import Session, TrainingSource
 from napari_dl4smlm.widgets.sources.latest_run import LatestRun
@@ -52,10 +51,9 @@ if TYPE_CHECKING:
 
 # typing a number or dragging a layer changes it many times
 _SETTLED_MS = 200
-_WIDTH_PX = 360
 
 
-class DataWidget(QWidget):
+class DataWidget(DockWidget):
     """Three ways to choose data for training, and what is known about the chosen ones.
 
     Parameters
@@ -115,7 +113,8 @@ class DataWidget(QWidget):
     @property
     def is_busy(self) -> bool:
         """Whether something is still being found out or opened."""
-        return self._settled.isActive() or self._checks.is_running or self._actions.is_running
+        runs = self._checks.is_running or self._actions.is_running
+        return self._settled.isActive() or runs or self._facts.is_busy
 
     def choose(self, index: int) -> None:
         """Choose a movie with positions (0), pairs (1) or a simulation (2)."""
@@ -173,8 +172,7 @@ class DataWidget(QWidget):
         self._use.clicked.connect(self.use_for_training)
 
     def _lay_out(self) -> None:
-        content = QWidget()
-        rows = QVBoxLayout(content)
+        rows = QVBoxLayout()
         rows.addLayout(self._radio_buttons())
         for page in self._pages.values():
             rows.addWidget(page)
@@ -182,24 +180,15 @@ class DataWidget(QWidget):
         for page in self._pages.values():
             rows.addWidget(page.below)
         rows.addStretch(1)
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(content)
         footer = QWidget()
         fixed = QVBoxLayout(footer)
         buttons = QHBoxLayout()
         buttons.addWidget(self._show)
         buttons.addWidget(self._use)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(area, 1)
         for widget in (self._elsewhere, self._in_use):
             fixed.addWidget(widget)
         fixed.addLayout(buttons)
-        layout.addWidget(footer)
-        self.setMinimumWidth(_WIDTH_PX)
+        self.set_column(rows, footer)
 
     def _radio_buttons(self) -> QHBoxLayout:
         row = QHBoxLayout()

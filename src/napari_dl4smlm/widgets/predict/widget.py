@@ -7,14 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QEvent, QSize, Qt
-from qtpy.QtWidgets import (
-    QFrame,
-    QGridLayout,
-    QScrollArea,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QGridLayout, QVBoxLayout
 
 from napari_dl4smlm.backend.prediction.events import (
     BatchPredicted,
@@ -22,11 +16,12 @@ from napari_dl4smlm.backend.prediction.events import (
     PredictionStopped,
 )
 from napari_dl4smlm.widgets.closing import closes
+from napari_dl4smlm.widgets.command_panel import CommandPanel
+from napari_dl4smlm.widgets.dock import DockWidget
 from napari_dl4smlm.widgets.fold import Fold
 from napari_dl4smlm.widgets.forms.columns import title_label, two_columns
 from napari_dl4smlm.widgets.predict.batch import BatchPanel
-from napari_dl4smlm.widgets.predict.buttons import PredictionButtons
-from napari_dl4smlm.widgets.predict.command import CommandPanel, predict_commands
+from napari_dl4smlm.widgets.predict.command import predict_commands
 from napari_dl4smlm.widgets.predict.files import FilesLeft, FileStarted, predict_files
 from napari_dl4smlm.widgets.predict.form import PredictionForm
 from napari_dl4smlm.widgets.predict.overlays import PredictionOverlays
@@ -34,6 +29,7 @@ from napari_dl4smlm.widgets.predict.progress import PredictionProgress
 from napari_dl4smlm.widgets.predict.results import ResultsPanel
 from napari_dl4smlm.widgets.predict.run import ImageGrown, MoviePrediction
 from napari_dl4smlm.widgets.predict.shown import LayerBoxes, ShownPrediction
+from napari_dl4smlm.widgets.run_buttons import RunButtons
 from napari_dl4smlm.widgets.run_state import RunState
 from napari_dl4smlm.widgets.session import Session
 from napari_dl4smlm.widgets.sources.layer_watch import LayerWatch
@@ -47,7 +43,6 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from qtpy.QtGui import QShowEvent
 
-_WIDTH_PX = 360
 # a batch of frames on a CPU; the viewer is blocked as long as that when its dock is closed
 _LONGEST_WAIT_S = 5.0
 
@@ -57,7 +52,7 @@ _NO_FILE = (
 )
 
 
-class PredictWidget(QWidget):
+class PredictWidget(DockWidget):
     """Predicts a movie in memory and shows the result on it, or many files to their folders.
 
     Parameters
@@ -79,10 +74,9 @@ class PredictWidget(QWidget):
         self._was_stopped = False
         self._folder = Path()
         self._form, self._boxes = PredictionForm(self._viewer), LayerBoxes()
-        self._buttons = PredictionButtons("Predict", "Predict the movie, and show the result on it")
+        self._buttons = RunButtons("Predict", "Predict the movie, and show the result on it")
         self._progress, self._results = PredictionProgress(), ResultsPanel()
         self._batch, self._command = BatchPanel(), CommandPanel()
-        self._scroll = QScrollArea()
         self._worker = EventWorker(latest_only=(BatchPredicted, ImageGrown), parent=self)
         self._lay_out()
         self._connect()
@@ -117,10 +111,6 @@ class PredictWidget(QWidget):
         super().showEvent(event)
         self._open()
 
-    def sizeHint(self) -> QSize:
-        """Return the width that all widgets of the plugin have, and any height."""
-        return QSize(_WIDTH_PX, super().sizeHint().height())
-
     def event(self, event: QEvent | None) -> bool:
         """Stop what is running when the widget or its viewer was closed."""
         handled = super().event(event)
@@ -133,8 +123,7 @@ class PredictWidget(QWidget):
         show = two_columns(QGridLayout())
         show.addWidget(title_label("Show", "Layers that lie on the movie"), 0, 0)
         show.addWidget(self._boxes, 0, 1)
-        content = QWidget()
-        column = QVBoxLayout(content)
+        column = QVBoxLayout()
         column.addWidget(self._form)
         column.addLayout(show)
         for part in (
@@ -147,14 +136,7 @@ class PredictWidget(QWidget):
             column.addWidget(part)
         # no more than the table, if that is open
         column.addStretch(0)
-        self._scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self._scroll.setWidgetResizable(True)
-        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._scroll.setWidget(content)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(self._scroll)
-        self.setMinimumWidth(_WIDTH_PX)
+        self.set_column(column)
 
     def _connect(self) -> None:
         self._form.changed.connect(self._show_state)

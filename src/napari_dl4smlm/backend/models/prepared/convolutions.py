@@ -258,6 +258,7 @@ def _can_fuse(features: Tensor) -> bool:
     return (
         features.device.type == "cpu"
         and features.dtype != torch.float64
+        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
     )
 
