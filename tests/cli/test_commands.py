@@ -268,6 +268,35 @@ def test_saving_a_config_keeps_the_one_that_was_there(run, folder):
     assert (folder / "job.previous.yaml").read_text() == "mine: 1"
 
 
+def test_following_a_movie_gives_what_predicting_it_afterwards_does(trained, folder):
+    movie = tifffile.imread(folder / "movie.tif")
+    with tifffile.TiffWriter(folder / "live.tif") as writer:
+        for frame in movie:
+            writer.write(frame, contiguous=False, metadata=None)
+    options = ("--model=model.safetensors", "--device=cpu", "--pixel-size-nm=100")
+    result = trained("predict", "live.tif", *options, "--follow", "--quiet-s=2", "--out=live")
+    assert "Waiting for frames in live.tif" in result.stderr
+    trained("predict", "movie.tif", *options, "--out=whole")
+    live, whole = (
+        read_thunderstorm(folder / name / "localizations.csv") for name in ("live", "whole")
+    )
+    np.testing.assert_array_equal(live.frame, whole.frame)
+    np.testing.assert_allclose(live.x_nm, whole.x_nm, atol=0.01)
+    np.testing.assert_allclose(live.y_nm, whole.y_nm, atol=0.01)
+    np.testing.assert_allclose(
+        *(tifffile.imread(folder / name / "reconstruction.tif") for name in ("live", "whole")),
+        atol=1e-6,
+    )
+
+
+def test_what_cannot_be_followed_is_refused(trained, folder):
+    np.save(folder / "movie.npy", tifffile.imread(folder / "movie.tif"))
+    result = trained("predict", "movie.npy", "--follow", code=2)
+    assert "movie.npy cannot be followed" in result.stderr
+    result = trained("predict", "movie.tif", "--follow", "--quiet-s=0", code=2)
+    assert "wait at least 2 s" in result.stderr
+
+
 def test_predicting_twice_keeps_the_first_result(trained, folder):
     for _ in range(2):
         trained("predict", "movie.tif", "--pixel-size-nm=100", "--out=result")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from napari_dl4smlm.backend.prediction.events import (
     BatchPredicted,
     BatchReduced,
     FilesWritten,
+    FramesArrived,
+    FramesLeftOut,
     PredictionEvent,
     PredictionStarted,
     PredictionStopped,
@@ -29,6 +32,8 @@ from napari_dl4smlm.cli.options import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from napari_dl4smlm.backend.acquisition.frames import FrameStack
 
 
 @click.command(epilog="Example: dl4smlm predict movie.tif --model model.safetensors --out result")
@@ -53,6 +58,18 @@ if TYPE_CHECKING:
     is_flag=True,
     help="also write every frame's density map, as density_maps.tif: large",
 )
+@click.option(
+    "--follow",
+    is_flag=True,
+    help="predict a movie while it is being written: a TIFF, or a folder of TIFFs, one a frame",
+)
+@click.option(
+    "--quiet-s",
+    type=float,
+    default=30.0,
+    show_default=True,
+    help="with --follow, seconds without a new frame after which the movie is over",
+)
 @config_file_options
 @report_errors
 def predict(
@@ -60,6 +77,8 @@ def predict(
     model_path: Path,
     out: Path | None,
     save_maps: bool,
+    follow: bool,
+    quiet_s: float,
     config: Path | None,
     save_config: Path | None,
     **options: Any,
@@ -72,25 +91,41 @@ def predict(
     settings = build(PredictionConfig, read_config(config) | given(options, PredictionConfig))
     if save_config is not None:
         write_config(save_config, settings.model_dump(mode="json"))
-    from napari_dl4smlm.backend.acquisition.frames import open_frames
     from napari_dl4smlm.backend.models.device import select_device
     from napari_dl4smlm.backend.models.model_file import load_model
     from napari_dl4smlm.backend.prediction.output import predict_to_files
 
     folder = out or movie.with_name(f"{movie.stem}-prediction")
     model = load_model(model_path, device=select_device(settings.device))
-    with open_frames(movie, pixel_size_nm=settings.pixel_size_nm) as frames:
-        stop = threading.Event()
+    stop = threading.Event()
+    with (
+        stop_on_interrupt(stop.set),
+        _open(movie, settings.pixel_size_nm, quiet_s if follow else None, stop) as frames,
+    ):
         events = predict_to_files(model, frames, folder, settings, save_maps=save_maps, stop=stop)
-        with stop_on_interrupt(stop.set):
-            stopped = follow(events, title=model.card.architecture)
+        stopped = show(events, title=model.card.architecture)
     if stopped:
         raise click.exceptions.Exit(INTERRUPTED)
 
 
-def follow(events: Iterator[PredictionEvent], *, title: str) -> bool:
+def _open(
+    movie: Path, pixel_size_nm: float | None, quiet_s: float | None, stop: threading.Event
+) -> FrameStack:
+    from napari_dl4smlm.backend.acquisition.frames import open_frames
+    from napari_dl4smlm.backend.acquisition.growing_frames import open_growing_frames
+
+    if quiet_s is None:
+        return open_frames(movie, pixel_size_nm=pixel_size_nm)
+    click.echo(f"Waiting for frames in {movie}.", err=True)
+    return open_growing_frames(
+        movie, pixel_size_nm=pixel_size_nm, quiet_s=quiet_s, wait_s=quiet_s, stop=stop
+    )
+
+
+def show(events: Iterator[PredictionEvent], *, title: str) -> bool:
     """Print a prediction as it runs; return whether it was stopped before its end."""
     stopped = False
+    keeps_up = True
     with tqdm(desc=title, unit="frame", disable=None, dynamic_ncols=True) as bar:
         for event in events:
             match event:
@@ -104,6 +139,15 @@ def follow(events: Iterator[PredictionEvent], *, title: str) -> bool:
                         f"Out of memory: going on with batches of {event.batch_size} and tiles of "
                         f"{event.tile_size or 'the whole frame'}."
                     )
+                case FramesArrived():
+                    bar.total = event.n_frames
+                    bar.set_postfix_str(f"{event.frames_behind:,} behind")
+                    if event.keeps_up != keeps_up:
+                        keeps_up = event.keeps_up
+                        tqdm.write(_describe_pace(event), file=sys.stderr)
+                case FramesLeftOut():
+                    for reason in event.reasons:
+                        tqdm.write(f"Warning: {reason}", file=sys.stderr)
                 case PredictionStopped():
                     stopped = True
                     tqdm.write("Stopped; what is done is kept.")
@@ -113,6 +157,16 @@ def follow(events: Iterator[PredictionEvent], *, title: str) -> bool:
                         + ", ".join(str(path) for path in event.paths)
                     )
     return stopped
+
+
+def _describe_pace(event: FramesArrived) -> str:
+    if event.keeps_up:
+        return f"Keeping up again: {event.frames_behind:,} frames behind."
+    return (
+        f"Warning: {event.frames_per_second:.3g} frames per second come, which is more than are "
+        f"predicted: {event.frames_behind:,} frames behind. None is lost; a smaller model or "
+        "another device would keep up."
+    )
 
 
 def _describe_start(event: PredictionStarted) -> str:

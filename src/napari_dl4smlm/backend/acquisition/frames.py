@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from napari_dl4smlm.backend.acquisition.frame_readers import ArrayLike, FrameReader
 
+# frames that no movie has
+_NEVER = 10**18
+
 PIXEL_TYPES = (
     *("uint8", "uint16", "uint32", "int8", "int16", "int32"),
     *("float16", "float32", "float64"),
@@ -207,16 +210,12 @@ def open_frames(
         cut short; its pixels are not 8-, 16- or 32-bit integers or floating point; or the pixel
         size is not a positive number.
     """
-    if pixel_size_nm is not None and not (math.isfinite(pixel_size_nm) and pixel_size_nm > 0):
-        raise InputError(
-            f"A pixel size of {pixel_size_nm} nm cannot be used. Give the side of a camera pixel "
-            "in the sample plane, such as 100 nm."
-        )
+    require_pixel_size(pixel_size_nm)
     if isinstance(source, FrameStack):
         return source if pixel_size_nm is None else source.with_pixel_size(pixel_size_nm)
     stack = _opened_file(source) if isinstance(source, str | os.PathLike) else _opened_array(source)
     try:
-        _require_pixels(stack)
+        require_pixels(stack)
     except InputError:
         stack.close()
         raise
@@ -270,7 +269,29 @@ def _opened_array(source: ArrayLike) -> FrameStack:
     return FrameStack(ArrayReader(source, "array"), name="array", pixel_size_nm=None)
 
 
-def _require_pixels(stack: FrameStack) -> None:
+def require_pixel_size(pixel_size_nm: float | None) -> None:
+    """Refuse a pixel size that is no length; ``None`` stands for one that is not known.
+
+    Raises
+    ------
+    InputError
+        It is not a positive number.
+    """
+    if pixel_size_nm is not None and not (math.isfinite(pixel_size_nm) and pixel_size_nm > 0):
+        raise InputError(
+            f"A pixel size of {pixel_size_nm} nm cannot be used. Give the side of a camera pixel "
+            "in the sample plane, such as 100 nm."
+        )
+
+
+def require_pixels(stack: FrameStack) -> None:
+    """Refuse a movie without pixels, or with pixels of a type that is no number of counts.
+
+    Raises
+    ------
+    InputError
+        An axis has length 0, or the type is not one of `PIXEL_TYPES`.
+    """
     if 0 in stack.shape:
         raise InputError(
             f"{stack.name} holds no pixels: its shape is {stack.shape}, as (frame, y, x). Give a "
@@ -283,7 +304,7 @@ def _require_pixels(stack: FrameStack) -> None:
         )
 
 
-def parse_frame_range(text: str | None, n_frames: int) -> range:
+def parse_frame_range(text: str | None, n_frames: int | None) -> range:
     """Understand ``A:B`` as the frames from A up to, and without, B.
 
     Parameters
@@ -292,7 +313,7 @@ def parse_frame_range(text: str | None, n_frames: int) -> range:
         Two frame numbers, counted from 0, with a colon between; an empty side means the first
         frame or the end of the movie. ``None`` means all frames.
     n_frames
-        Frames in the movie.
+        Frames in the movie; ``None`` if nobody knows yet: then there is no end.
 
     Returns
     -------
@@ -304,14 +325,16 @@ def parse_frame_range(text: str | None, n_frames: int) -> range:
     InputError
         The text has another form, or a range that is empty, reversed or not inside the movie.
     """
+    end = _NEVER if n_frames is None else n_frames
     if text is None:
-        return range(n_frames)
+        return range(end)
     match = re.fullmatch(r"\s*(\d{0,18})\s*:\s*(\d{0,18})\s*", text, re.ASCII)
     if match:
-        start, stop = int(match[1] or 0), int(match[2] or n_frames)
-        if start < stop <= n_frames:
+        start, stop = int(match[1] or 0), int(match[2] or end)
+        if start < stop <= end:
             return range(start, stop)
+    length = "" if n_frames is None else f": the movie has {n_frames} frames"
     raise InputError(
-        f"The frame range {text!r} cannot be used: the movie has {n_frames} frames. Write first:end"
-        f", counted from 0 and without the end, such as 0:{n_frames}; either side may be empty."
+        f"The frame range {text!r} cannot be used{length}. Write first:end, counted from 0 and "
+        f"without the end, such as 0:{n_frames or 100}; either side may be empty."
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,7 +72,7 @@ def open_tiff_folder(folder: Path) -> tuple[FrameReader, float | None]:
     plain = True
     places = []
     for file in files:
-        page = _only_page(file)
+        page = only_page(file)
         require_alike(page, first, (file.name, files[0].name))
         places.append((file, page.dataoffsets[0]))
         plain &= page.is_final
@@ -81,22 +80,35 @@ def open_tiff_folder(folder: Path) -> tuple[FrameReader, float | None]:
         return raw_reader(places, first), pixel_size
     require_decodable(first, files[0].name)
     shape = (len(files), first.imagelength, first.imagewidth)
-    decode = partial(_decoded, files)
-    return DecodingReader(shape, np.dtype(first.dtype), decode, lambda: None), pixel_size
+    dtype = np.dtype(first.dtype)
+    return (
+        DecodingReader(shape, dtype, lambda number: read_frame(files[number]), lambda: None),
+        pixel_size,
+    )
 
 
 def tiff_files(folder: Path) -> list[Path]:
     """List the frames of a folder in natural order, without hidden files and other types."""
-    return [file for file in sorted(folder.iterdir(), key=_natural_order) if _is_tiff(file)]
+    return [
+        file
+        for file in sorted(folder.iterdir(), key=natural_order)
+        if names_tiff(file.name) and file.is_file()
+    ]
 
 
-def _is_tiff(file: Path) -> bool:
-    hidden = file.name.startswith(".")
-    return file.suffix.lower() in TIFF_SUFFIXES and not hidden and file.is_file()
+def names_tiff(name: str) -> bool:
+    """Tell whether a file of this name is a TIFF that is not hidden."""
+    return name.lower().endswith(TIFF_SUFFIXES) and not name.startswith(".")
 
 
-def _only_page(file: Path) -> TiffPage:
-    """Return the page of a file with one frame; the file is closed again."""
+def only_page(file: Path) -> TiffPage:
+    """Return the page of a file that holds one frame; the file is closed again.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, is cut short, or holds more frames or something else.
+    """
     with tiff_damage_reported(file.name), open_tiff_file(file) as tif:
         page = first_image(tif, file.name)
         # OME metadata may speak of all files in the folder
@@ -111,13 +123,19 @@ def _only_page(file: Path) -> TiffPage:
         return page
 
 
-def _decoded(files: list[Path], number: int) -> NDArray[Any]:
-    file = files[number]
+def read_frame(file: Path) -> NDArray[Any]:
+    """Decode the frame of a file, shape (height, width).
+
+    Raises
+    ------
+    InputError
+        The file cannot be read any more, or is damaged.
+    """
     with tiff_damage_reported(file.name), open_tiff_file(file) as tif:
         return tif.pages[0].asarray()
 
 
-def _natural_order(file: Path) -> tuple[list[tuple[int, str]], str]:
+def natural_order(file: Path) -> tuple[list[tuple[int, str]], str]:
     """Make the key by which sorting puts numbers in file names in the order of their value."""
     parts = re.findall(r"\d+|\D+", file.name.lower())
     key = [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

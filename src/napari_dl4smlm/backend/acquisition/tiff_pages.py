@@ -77,13 +77,24 @@ def first_image(tif: TiffFile, name: str) -> TiffPage:
     if len(tif.pages) == 0:
         raise cut_short(name, promised=1, held=0)
     first = tif.pages[0].aspage()
-    if first.axes != "YX" or first.dtype is None:
+    require_grey(first, name)
+    return first
+
+
+def require_grey(page: TiffPage, name: str) -> None:
+    """Refuse a page that is not a plane of grey values.
+
+    Raises
+    ------
+    InputError
+        It is in colour, or of a type that numpy does not know.
+    """
+    if page.axes != "YX" or page.dtype is None:
         raise InputError(
-            f"{name} has pages with the axes {first.axes}, shape {first.shape} and type "
-            f"{first.dtype}; a frame is one plane of grey values (y, x). If it is a colour image, "
+            f"{name} has pages with the axes {page.axes}, shape {page.shape} and type "
+            f"{page.dtype}; a frame is one plane of grey values (y, x). If it is a colour image, "
             "convert it to grey values, for example with Fiji."
         )
-    return first
 
 
 def raw_reader(places: Sequence[tuple[Path, int]], first: TiffPage) -> RawReader:

@@ -43,8 +43,8 @@ class PredictionConfig(BaseModel):
         gt=0,
         allow_inf_nan=False,
         title="Threshold",
-        description="lowest confidence of a localization, which is the density around its peak in "
-        "emitters; default: the one calibrated in training, or else "
+        description="lowest density around the peak of a localization, in emitters; default: the one "
+        "calibrated in training, or else "
         f"{UNCALIBRATED_THRESHOLD}",
     )
     frames: str | None = Field(

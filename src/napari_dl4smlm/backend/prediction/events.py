@@ -72,6 +72,41 @@ class BatchPredicted:
 
 
 @dataclass(frozen=True)
+class FramesArrived:
+    """How far the prediction of a movie that is still being written is behind its camera.
+
+    Attributes
+    ----------
+    n_frames
+        Frames to be predicted that are there so far.
+    frames_behind
+        Those of them that are not predicted yet.
+    frames_per_second
+        How fast frames came in the last ten seconds.
+    keeps_up
+        ``False`` if frames come faster than they are predicted.
+    """
+
+    n_frames: int
+    frames_behind: int
+    frames_per_second: float
+    keeps_up: bool
+
+
+@dataclass(frozen=True)
+class FramesLeftOut:
+    """A movie that was followed is over, and not all that was written to it are frames.
+
+    Attributes
+    ----------
+    reasons
+        A sentence for each frame or file.
+    """
+
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class BatchReduced:
     """The memory did not suffice; the same frames are predicted again, fewer or less at a time."""
 
@@ -105,6 +140,8 @@ PredictionEvent = (
     PredictionStarted
     | BatchPredicted
     | BatchReduced
+    | FramesArrived
+    | FramesLeftOut
     | PredictionStopped
     | PredictionFinished
     | FilesWritten

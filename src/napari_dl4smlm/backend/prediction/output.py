@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_dl4smlm.backend.acquisition.calibrated_tiff import calibrated_tiff
+from napari_dl4smlm.backend.acquisition.growing_frames import GrowingFrames
 from napari_dl4smlm.backend.atomic_file import atomic_file, check_folder, set_aside
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.thunderstorm import ThunderstormWriter
@@ -68,12 +69,18 @@ def predict_to_files(
     Raises
     ------
     InputError
-        At once, for what `Predictor` refuses, or if the folder cannot be written to or has less
-        room than the images take. Later, for what `Predictor.events` refuses, or if the disk gets
-        full all the same: then nothing is left but the files of an earlier prediction.
+        At once, for what `Predictor` refuses, for maps of a movie that grows, or if the folder
+        cannot be written to or has less room than the images take. Later, for what
+        `Predictor.events` refuses, or if the disk gets full all the same: then nothing is left but
+        the files of an earlier prediction.
     """
     config = config or PredictionConfig()
     folder = Path(out_dir)
+    if save_maps and isinstance(movie, GrowingFrames):
+        raise InputError(
+            "Density maps cannot be saved of a movie that is still being written. Predict it again "
+            "when it is complete."
+        )
     predictor = Predictor(model, movie, config, keep_maps=save_maps)
     n_images = 1 + (len(predictor.frames) if save_maps else 0)
     _require_room(folder, n_images * _image_bytes(predictor))

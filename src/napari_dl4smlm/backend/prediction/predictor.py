@@ -10,15 +10,18 @@ import torch
 
 from napari_dl4smlm import __version__
 from napari_dl4smlm.backend.acquisition.frames import parse_frame_range
+from napari_dl4smlm.backend.acquisition.growing_frames import GrowingFrames
 from napari_dl4smlm.backend.errors import DeviceError, InputError
 from napari_dl4smlm.backend.localizations.peaks import find_peaks
 from napari_dl4smlm.backend.models.device import is_out_of_memory, select_device
 from napari_dl4smlm.backend.models.network import GaussianBlur
 from napari_dl4smlm.backend.models.prepared import prepare
+from napari_dl4smlm.backend.prediction.arrivals import Arrivals
 from napari_dl4smlm.backend.prediction.config import UNCALIBRATED_THRESHOLD, PredictionConfig
 from napari_dl4smlm.backend.prediction.events import (
     BatchPredicted,
     BatchReduced,
+    FramesLeftOut,
     PredictionFinished,
     PredictionStarted,
     PredictionStopped,
@@ -53,7 +56,8 @@ class Predictor:
     model
         Its network is copied: the caller's keeps its device, its mode and its statistics.
     movie
-        Raw frames, in counts. It has to stay open until the last event.
+        Raw frames, in counts. It has to stay open until the last event. Those of a `GrowingFrames`
+        are predicted as they come, until none has come for its ``quiet_s``.
     config
         What the user decides.
     keep_maps
@@ -64,12 +68,12 @@ class Predictor:
     reconstruction
         The frames done so far; it may be looked at while `events` runs in another thread.
     frames
-        The frames to be predicted.
+        The frames to be predicted; of a movie that grows, those that are there.
     pixel_size_nm
         Camera pixel that positions are computed with: that of the configuration, or of the movie,
         or of the model.
     threshold
-        Smallest confidence of a localization: that of the configuration, or of the model.
+        Smallest density around the peak of a localization: that of the configuration, or of the model.
 
     Raises
     ------
@@ -91,7 +95,12 @@ class Predictor:
         self._movie = movie
         self._keep_maps = keep_maps
         self._stopping = threading.Event()
-        self.frames = parse_frame_range(self._config.frames, movie.n_frames)
+        self._arrivals: Arrivals | None = None
+        if isinstance(movie, GrowingFrames):
+            self._arrivals = Arrivals(movie, self._config.frames)
+            self.frames = self._arrivals.frames
+        else:
+            self.frames = parse_frame_range(self._config.frames, movie.n_frames)
         self.pixel_size_nm = self._choose_pixel_size()
         self.threshold = self._choose_threshold()
         self._device = select_device(self._config.device)
@@ -142,7 +151,8 @@ class Predictor:
         PredictionEvent
             `PredictionStarted`, then one `BatchPredicted` per batch, at the end
             `PredictionFinished` or, after `stop`, `PredictionStopped`. `BatchReduced` says that the
-            memory did not suffice and that less is tried at a time.
+            memory did not suffice and that less is tried at a time. Of a movie that grows,
+            `FramesArrived` comes in between, and `FramesLeftOut` at the end.
 
         Raises
         ------
@@ -153,10 +163,15 @@ class Predictor:
         yield self._started()
         began = time.perf_counter()
         first = self.frames.start
-        while first < self.frames.stop:
-            if self._stopping.is_set():
+        while True:
+            yield from self._arrived(first)
+            # nobody knows whether a movie that grows was at its end
+            is_open = first < self.frames.stop or self._arrivals is not None
+            if self._stopping.is_set() and is_open:
                 yield PredictionStopped(self.reconstruction)
                 return
+            if first >= self.frames.stop:
+                break
             batch = range(first, min(first + self._portion.batch_size, self.frames.stop))
             result = self._predict_if_it_fits(batch)
             if result is None:
@@ -165,7 +180,20 @@ class Predictor:
             self.reconstruction.add(result.density, batch)
             yield self._predicted(batch, result, time.perf_counter() - began)
             first = batch.stop
+        yield from self._left_out()
         yield PredictionFinished(self.reconstruction)
+
+    def _arrived(self, first: int) -> Iterator[PredictionEvent]:
+        """Wait for the next frame, of a movie that grows."""
+        if self._arrivals is not None:
+            yield from self._arrivals.wait_for(first, self._stopping)
+            self.frames = self._arrivals.frames
+
+    def _left_out(self) -> Iterator[PredictionEvent]:
+        if isinstance(self._movie, GrowingFrames) and not self._stopping.is_set():
+            reasons = self._movie.left_out()
+            if reasons:
+                yield FramesLeftOut(reasons)
 
     def _started(self) -> PredictionStarted:
         height, width = self.reconstruction.shape
@@ -180,7 +208,7 @@ class Predictor:
                 mismatches(
                     self._card,
                     self._movie,
-                    frames=self.frames,
+                    frames=self.frames or range(self._movie.n_frames),
                     given_nm=self._config.pixel_size_nm,
                 )
             ),
@@ -234,7 +262,7 @@ class Predictor:
     def _predict(self, batch: range) -> _BatchResult:
         counts = self._movie.read(batch.start, batch.stop)
         maps = self._density_maps(counts)
-        localizations = find_peaks(
+        peaks = find_peaks(
             maps,
             pixel_size_nm=self.pixel_size_nm,
             upsampling_factor=self._network.upsampling_factor,
@@ -243,9 +271,17 @@ class Predictor:
         )
         return _BatchResult(
             density=self._blur(maps.sum(0, keepdim=True))[0].cpu().numpy(),
-            localizations=localizations,
+            localizations=self._calibrated(peaks),
             density_maps=self._blur(maps).cpu().numpy() if self._keep_maps else None,
         )
+
+    def _calibrated(self, peaks: Localizations) -> Localizations:
+        """Tell how sure and how precise each peak is, if the model knows."""
+        calibration = self._card.calibration
+        if calibration is None:
+            return peaks
+        trained_nm = self._card.pixel_size_nm or self.pixel_size_nm
+        return calibration.apply(peaks, magnification=self.pixel_size_nm / trained_nm)
 
     def _blur(self, maps: Tensor) -> Tensor:
         """Blur maps (N, f Y, f X) as the loss did; peaks are sought before that."""
