@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--follow",
+    "is_growing",
     is_flag=True,
     help="predict a movie while it is being written: a TIFF, or a folder of TIFFs, one a frame",
 )
@@ -77,7 +78,7 @@ def predict(
     model_path: Path,
     out: Path | None,
     save_maps: bool,
-    follow: bool,
+    is_growing: bool,
     quiet_s: float,
     config: Path | None,
     save_config: Path | None,
@@ -100,10 +101,10 @@ def predict(
     stop = threading.Event()
     with (
         stop_on_interrupt(stop.set),
-        _open(movie, settings.pixel_size_nm, quiet_s if follow else None, stop) as frames,
+        _open(movie, settings.pixel_size_nm, quiet_s if is_growing else None, stop) as frames,
     ):
         events = predict_to_files(model, frames, folder, settings, save_maps=save_maps, stop=stop)
-        stopped = show(events, title=model.card.architecture)
+        stopped = follow(events, title=model.card.architecture)
     if stopped:
         raise click.exceptions.Exit(INTERRUPTED)
 
@@ -122,7 +123,7 @@ def _open(
     )
 
 
-def show(events: Iterator[PredictionEvent], *, title: str) -> bool:
+def follow(events: Iterator[PredictionEvent], *, title: str) -> bool:
     """Print a prediction as it runs; return whether it was stopped before its end."""
     stopped = False
     keeps_up = True
