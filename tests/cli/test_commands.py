@@ -289,6 +289,44 @@ def test_following_a_movie_gives_what_predicting_it_afterwards_does(trained, fol
     )
 
 
+def test_workers_that_share_a_movie_write_what_one_does(trained, folder):
+    counts = np.random.default_rng(0).poisson(100, (96, 16, 20)).astype(np.uint16)
+    tifffile.imwrite(folder / "long.tif", counts, photometric="minisblack")
+    options = ("--model=model.safetensors", "--device=cpu", "--pixel-size-nm=100")
+    options = (*options, "--threshold=0.01")
+    result = trained("predict", "long.tif", *options, "--out=one")
+    alone = re.search(r"([\d,]+) localizations", result.stderr + result.stdout)[1]
+    result = trained("predict", "long.tif", *options, "--workers=2", "--out=two")
+    assert "Warning" not in result.stderr
+    assert f"{alone} localizations" in result.stderr + result.stdout
+    one, two = (read_thunderstorm(folder / name / "localizations.csv") for name in ("one", "two"))
+    np.testing.assert_array_equal(one.frame, two.frame)
+    np.testing.assert_allclose(one.positions_nm(), two.positions_nm(), atol=0.01)
+    np.testing.assert_allclose(
+        *(tifffile.imread(folder / name / "reconstruction.tif") for name in ("one", "two")),
+        atol=1e-6,
+    )
+    # one that comes when all is done
+    result = trained("predict", "long.tif", *options, "--shared", "--out=two")
+    assert f"{alone} localizations" in result.stderr + result.stdout
+    assert not (folder / "two" / "localizations.previous.csv").exists()
+
+
+def test_a_worker_that_fails_is_told_of_and_costs_nothing(trained, folder, monkeypatch):
+    workers = sys.modules["napari_dl4smlm.cli.workers"]
+    monkeypatch.setattr(workers, "_RUN", "import sys; sys.exit('Error: no room')")
+    options = ("--model=model.safetensors", "--device=cpu", "--pixel-size-nm=100")
+    result = trained("predict", "movie.tif", *options, "--workers=2", "--out=two")
+    assert "Warning: a worker has failed: Error: no room" in result.stderr
+    assert (folder / "two" / "localizations.csv").exists()
+
+
+def test_what_workers_cannot_share_is_refused(trained):
+    for option in ("--follow", "--save-maps"):
+        result = trained("predict", "movie.tif", "--workers=2", option, code=2)
+        assert "Workers share neither" in result.stderr
+
+
 def test_what_cannot_be_followed_is_refused(trained, folder):
     np.save(folder / "movie.npy", tifffile.imread(folder / "movie.tif"))
     result = trained("predict", "movie.npy", "--follow", code=2)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import pytest
@@ -389,6 +391,34 @@ def test_a_precision_that_is_not_computed_in_is_refused(monkeypatch):
 
 def test_an_apple_gpu_has_single_precision_alone():
     assert available_precisions(torch.device("mps")) == ("float32",)
+
+
+def test_networks_at_work_in_other_threads_do_not_notice_that_one_is_prepared():
+    torch.manual_seed(0)
+    network = create_model("u_storm", upsampling_factor=2, channels=4, depth=1).eval()
+    other = create_model("u_storm", upsampling_factor=2, channels=4, depth=1).train()
+    frames = torch.rand(1, 1, 16, 16)
+    expected = network(frames)
+    is_over = threading.Event()
+    faults = []
+
+    def work():
+        try:
+            while not is_over.is_set():
+                other(frames).sum().backward()
+                assert torch.equal(network(frames), expected)
+        except Exception as error:  # noqa: BLE001
+            faults.append(error)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    with ThreadPoolExecutor(2) as others:
+        prepared = list(others.map(lambda _: prepare(network, torch.device("cpu")), range(6)))
+    is_over.set()
+    worker.join()
+    assert faults == []
+    for each in prepared:
+        torch.testing.assert_close(each(frames), expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.gpu

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import uuid
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,8 +31,9 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         when the block ends, and removed when the block raises: ``path`` is then as it was before.
     """
     target = Path(path)
-    # the process id keeps two runs that write the same file from mixing their bytes
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    # unlike any other, so that two runs that write the same file, maybe from two machines, do not
+    # mix their bytes
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
     try:
         yield temporary
         # "r+b", since Windows refuses to flush a handle that cannot write

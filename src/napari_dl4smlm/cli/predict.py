@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from tqdm import tqdm
 
+from napari_dl4smlm.backend.available_cores import available_cores
 from napari_dl4smlm.backend.config_file import build, read_config, write_config
+from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.prediction.config import PredictionConfig
 from napari_dl4smlm.backend.prediction.events import (
     BatchPredicted,
@@ -18,6 +22,7 @@ from napari_dl4smlm.backend.prediction.events import (
     FilesWritten,
     FramesArrived,
     FramesLeftOut,
+    PartsDone,
     PredictionEvent,
     PredictionStarted,
     PredictionStopped,
@@ -29,6 +34,7 @@ from napari_dl4smlm.cli.options import (
     given,
     report_errors,
 )
+from napari_dl4smlm.cli.workers import fellow_workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,6 +77,19 @@ if TYPE_CHECKING:
     show_default=True,
     help="with --follow, seconds without a new frame after which the movie is over",
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="processes on this machine that share the movie, and its cores or GPUs",
+)
+@click.option(
+    "--shared",
+    is_flag=True,
+    help="share the movie with every process that runs this very command, also on other machines "
+    "that see the same folder; run it again to go on after a crash",
+)
 @config_file_options
 @report_errors
 def predict(
@@ -80,6 +99,8 @@ def predict(
     save_maps: bool,
     is_growing: bool,
     quiet_s: float,
+    workers: int,
+    shared: bool,
     config: Path | None,
     save_config: Path | None,
     **options: Any,
@@ -90,23 +111,57 @@ def predict(
     maps; localizations.csv has the columns of ThunderSTORM, with frames counted from 1.
     """
     settings = build(PredictionConfig, read_config(config) | given(options, PredictionConfig))
+    is_shared = shared or workers > 1
+    if is_shared and (is_growing or save_maps):
+        raise InputError(
+            "Workers share neither a movie that is still being written nor density maps: leave out "
+            "--follow and --save-maps, or --workers and --shared."
+        )
     if save_config is not None:
         write_config(save_config, settings.model_dump(mode="json"))
+    from napari_dl4smlm.backend.models.calibration import describe_columns
     from napari_dl4smlm.backend.models.device import select_device
     from napari_dl4smlm.backend.models.model_file import load_model
     from napari_dl4smlm.backend.prediction.output import predict_to_files
+    from napari_dl4smlm.backend.prediction.sharing.shared_prediction import predict_shared
 
     folder = out or movie.with_name(f"{movie.stem}-prediction")
     model = load_model(model_path, device=select_device(settings.device))
+    click.echo(describe_columns(model.card.calibration))
     stop = threading.Event()
     with (
         stop_on_interrupt(stop.set),
         _open(movie, settings.pixel_size_nm, quiet_s if is_growing else None, stop) as frames,
     ):
-        events = predict_to_files(model, frames, folder, settings, save_maps=save_maps, stop=stop)
-        stopped = follow(events, title=model.card.architecture)
+        if is_shared:
+            events = predict_shared(model, frames, folder, settings, stop=stop)
+        else:
+            events = predict_to_files(
+                model, frames, folder, settings, save_maps=save_maps, stop=stop
+            )
+        with _fellows(workers, movie, model_path, folder, settings):
+            stopped = follow(events, title=model.card.architecture)
     if stopped:
         raise click.exceptions.Exit(INTERRUPTED)
+
+
+@contextmanager
+def _fellows(
+    count: int, movie: Path, model_path: Path, folder: Path, settings: PredictionConfig
+) -> Iterator[None]:
+    """Let other processes share the movie, if there are to be any."""
+    if count == 1:
+        yield
+        return
+    import torch
+
+    torch.set_num_threads(max(1, available_cores() // count))
+    with tempfile.TemporaryDirectory() as temporary:
+        config = Path(temporary) / "prediction.yaml"
+        write_config(config, settings.model_dump(mode="json"))
+        words = (movie, "--model", model_path, "--out", folder, "--config", config)
+        with fellow_workers(count, ["predict", "--shared", *map(str, words)]):
+            yield
 
 
 def _open(
@@ -146,6 +201,9 @@ def follow(events: Iterator[PredictionEvent], *, title: str) -> bool:
                     if event.keeps_up != keeps_up:
                         keeps_up = event.keeps_up
                         tqdm.write(_describe_pace(event), file=sys.stderr)
+                case PartsDone():
+                    # also that of the other workers
+                    bar.update(event.frames_done - bar.n)
                 case FramesLeftOut():
                     for reason in event.reasons:
                         tqdm.write(f"Warning: {reason}", file=sys.stderr)

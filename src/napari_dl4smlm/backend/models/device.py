@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from napari_dl4smlm.backend.available_cores import available_cores
 from napari_dl4smlm.backend.errors import DeviceError, unknown_name
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _OUT_OF_MEMORY = (
     "can't allocate memory",  # CPU
     "not enough memory",  # CPU, on Windows
     "ALLOC_FAILED",  # cuDNN, cuBLAS
+    "bad_alloc",  # OpenVINO
 )
 
 
@@ -73,12 +75,17 @@ def select_device(name: str) -> torch.device:
     name
         ``"cpu"``, ``"cuda"`` (the first one), ``"cuda:1"``, ``"mps"``, or ``"auto"`` for the first
         device of `available_devices` that can be used. No other name ever falls back to the CPU.
+        Of processes that ``torchrun`` or Slurm started on one machine, each gets a GPU of its own
+        with ``"auto"``.
 
     Raises
     ------
     DeviceError
         There is no device of that name, or it cannot be used.
     """
+    rank = int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0")))
+    if name == "auto" and rank and not _why_no_cuda():
+        name = f"cuda:{rank % torch.cuda.device_count()}"
     if name == "auto":
         return torch.device(next(device.name for device in _devices() if device.available))
     if not _DEVICE_NAME.fullmatch(name):
@@ -94,6 +101,13 @@ def select_device(name: str) -> torch.device:
             f"The device {name!r} cannot be used: {device.reason}. Devices to use here: {usable}."
         )
     return torch.device(device.name)
+
+
+def describe_device(device: torch.device) -> str:
+    """Return the model of a device that can be used, such as ``"NVIDIA RTX 3060"``."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return (_cpu_device() if device.type == "cpu" else _mps_device()).description
 
 
 def supports_bfloat16(device: torch.device) -> bool:
@@ -190,8 +204,7 @@ def _mps_device() -> DeviceInfo:
 
 
 def _cpu_device() -> DeviceInfo:
-    # a job scheduler may leave this process fewer cores than the machine has
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = available_cores()
     return DeviceInfo("cpu", f"{_cpu_model()}, {cores} core{'' if cores == 1 else 's'}")
 
 

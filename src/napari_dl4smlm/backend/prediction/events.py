@@ -21,8 +21,10 @@ class PredictionStarted:
 
     Attributes
     ----------
-    device
-        Where it runs.
+    device, backend, precision
+        Where it runs, what with, and in which numbers.
+    why
+        How backend and precision were chosen; empty if there was no choice.
     n_frames
         Frames to be predicted.
     height, width
@@ -36,6 +38,9 @@ class PredictionStarted:
     """
 
     device: str
+    backend: str
+    precision: str
+    why: str
     n_frames: int
     height: int
     width: int
@@ -107,6 +112,20 @@ class FramesLeftOut:
 
 
 @dataclass(frozen=True)
+class PartsDone:
+    """How much of a movie that many workers share is done, by all of them.
+
+    Attributes
+    ----------
+    frames_done, n_frames
+        Frames whose parts are saved, and in all.
+    """
+
+    frames_done: int
+    n_frames: int
+
+
+@dataclass(frozen=True)
 class BatchReduced:
     """The memory did not suffice; the same frames are predicted again, fewer or less at a time."""
 
@@ -142,6 +161,7 @@ PredictionEvent = (
     | BatchReduced
     | FramesArrived
     | FramesLeftOut
+    | PartsDone
     | PredictionStopped
     | PredictionFinished
     | FilesWritten

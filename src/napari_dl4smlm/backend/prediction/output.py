@@ -83,7 +83,7 @@ def predict_to_files(
         )
     predictor = Predictor(model, movie, config, keep_maps=save_maps)
     n_images = 1 + (len(predictor.frames) if save_maps else 0)
-    _require_room(folder, n_images * _image_bytes(predictor))
+    require_room(folder, n_images * _image_bytes(predictor))
     return _predict_and_write(predictor, folder, stop)
 
 
@@ -188,10 +188,7 @@ class _ResultFiles:
             yield
         except OSError as error:
             self.failed = True
-            raise InputError(
-                f"The results cannot be written to {self._folder} ({error.strerror or error}). "
-                "Make room, or choose another folder; files of an earlier prediction are kept."
-            ) from error
+            raise cannot_be_written(self._folder, error) from error
 
 
 def _image_bytes(predictor: Predictor) -> int:
@@ -199,7 +196,22 @@ def _image_bytes(predictor: Predictor) -> int:
     return 4 * height * width
 
 
-def _require_room(folder: Path, needed_bytes: int) -> None:
+def cannot_be_written(folder: Path, error: OSError) -> InputError:
+    """Build the error for a folder that takes no results."""
+    return InputError(
+        f"The results cannot be written to {folder} ({error.strerror or error}). Make room, or "
+        "choose another folder; files of an earlier prediction are kept."
+    )
+
+
+def require_room(folder: Path, needed_bytes: int) -> None:
+    """Create a folder, and make sure before long work that its results fit into it.
+
+    Raises
+    ------
+    InputError
+        It cannot be created or written to, or has less room.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -46,6 +46,27 @@ class Reconstruction:
         # single precision would lose the dim half of a sum over more than some 10 000 frames
         self._sum = np.zeros(self.shape, dtype=np.float64)
 
+    @classmethod
+    def of(
+        cls, total: NDArray[np.float64], frames: Iterable[range], *, pixel_size_nm: float
+    ) -> Reconstruction:
+        """Make the reconstruction with a given sum, which is not copied.
+
+        Raises
+        ------
+        InputError
+            Two of the ranges have a frame in common.
+        """
+        made = cls(*total.shape, pixel_size_nm=pixel_size_nm)
+        made._sum = total
+        made.frames = _union(frames)
+        return made
+
+    @property
+    def total(self) -> NDArray[np.float64]:
+        """The sum itself, in emitters per fine pixel; it changes with every frame."""
+        return self._sum
+
     @property
     def n_frames(self) -> int:
         """Number of frames in the sum."""
@@ -81,8 +102,8 @@ class Reconstruction:
         """
         self._add(density, (frames,))
 
-    def merge(self, other: Reconstruction) -> Reconstruction:
-        """Return the reconstruction of the frames of both.
+    def take_in(self, other: Reconstruction) -> None:
+        """Add the frames of another reconstruction to this one.
 
         Raises
         ------
@@ -94,9 +115,19 @@ class Reconstruction:
                 f"Reconstructions with pixels of {self.pixel_size_nm:g} nm and "
                 f"{other.pixel_size_nm:g} nm cannot be added. Predict both with one pixel size."
             )
+        self._add(other._sum, other.frames)
+
+    def merge(self, other: Reconstruction) -> Reconstruction:
+        """Return the reconstruction of the frames of both.
+
+        Raises
+        ------
+        InputError
+            The two differ in shape or pixel size, or share a frame.
+        """
         merged = Reconstruction(*self.shape, pixel_size_nm=self.pixel_size_nm)
-        for part in (self, other):
-            merged._add(part._sum, part.frames)
+        merged.take_in(self)
+        merged.take_in(other)
         return merged
 
     def _add(self, density: NDArray[np.floating], frames: tuple[range, ...]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import fx, nn
@@ -18,7 +19,13 @@ from napari_dl4smlm.backend.models.prepared.convolutions import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_dl4smlm.backend.models.network import SuperResolutionNetwork
+
+
+# fx traces one network at a time in a process
+_TRACING = threading.Lock()
 
 
 def rewrite(network: SuperResolutionNetwork) -> fx.GraphModule:
@@ -36,7 +43,8 @@ def rewrite(network: SuperResolutionNetwork) -> fx.GraphModule:
         precision, in which the weights were combined; no gradients.
     """
     network = copy.deepcopy(network).cpu().double().eval().requires_grad_(False)
-    density = fx.GraphModule(network, _LayerTracer().trace(network))
+    with _TRACING:
+        density = fx.GraphModule(network, _LayerTracer().trace(network))
     for rule in (_join_with_activation, _pool_on_frames, _spare_concatenation):
         for node in list(density.graph.nodes):
             rule(density, node)
@@ -51,6 +59,28 @@ class _LayerTracer(fx.Tracer):
     """Follows the frames through a network down to the layers that consist of no others."""
 
     traced_func_name = "_density"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = threading.get_ident()
+
+    def call_module(
+        self,
+        m: nn.Module,
+        forward: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Leave networks alone that are at work in other threads: fx gets to see these as well."""
+        if threading.get_ident() != self._thread:
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        """Leave their parameters alone, too."""
+        if threading.get_ident() != self._thread:
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         del module_qualified_name

@@ -1,0 +1,156 @@
+"""Who works at what, told by files in a folder that all workers see."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import tempfile
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+_SUFFIX = ".claim"
+
+STALE_S = 600.0
+"""Seconds without a sign of life after which the claim of another machine counts as given up."""
+
+
+class Claim:
+    """A right to do one piece of work, which only one worker has.
+
+    Made by `claim`. Use it in a ``with`` statement, which gives it back, and call `renew` in
+    between, as a sign of life.
+    """
+
+    def __init__(self, path: Path, token: str) -> None:
+        self._path = path
+        self._token = token
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.give_back()
+
+    def give_back(self) -> None:
+        """Let another worker do the work, or what is left of it."""
+        if self.is_held():
+            self._path.unlink(missing_ok=True)
+
+    def renew(self) -> None:
+        """Give a sign of life."""
+        with suppress(FileNotFoundError):
+            os.utime(self._path)
+
+    def is_held(self) -> bool:
+        """Whether nobody has taken the work over meanwhile."""
+        return _content(self._path).get("token") == self._token
+
+
+def claim(folder: Path, name: str) -> Claim | None:
+    """Claim a piece of work, unless another worker, who is alive, has it.
+
+    A worker on this machine is dead if its process is; one on another machine, if it has not
+    renewed its claim for `STALE_S`.
+
+    Parameters
+    ----------
+    folder
+        Where claims are; every worker sees it.
+    name
+        Of the piece of work.
+
+    Returns
+    -------
+    Claim or None
+        ``None`` if somebody else has it.
+
+    Raises
+    ------
+    OSError
+        Nothing can be written to the folder.
+    """
+    path = folder / f"{name}{_SUFFIX}"
+    if path.exists() and is_dead(path):
+        # of several who see that, only one can rename it
+        grave = path.with_suffix(f".{uuid.uuid4().hex}.dead")
+        try:
+            path.rename(grave)
+        except OSError:
+            return None
+        grave.unlink()
+    token = uuid.uuid4().hex
+    content = {"host": socket.gethostname(), "pid": os.getpid(), "token": token}
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            json.dump(content, file)
+    except FileExistsError:
+        return None
+    return Claim(path, token)
+
+
+def is_dead(path: Path) -> bool:
+    """Tell whether the worker who made a claim has died."""
+    content = _content(path)
+    if content.get("host") == socket.gethostname():
+        return not _is_running(content.get("pid"))
+    try:
+        return _now_of(path.parent) - path.stat().st_mtime > STALE_S
+    except OSError:
+        # given back just now
+        return False
+
+
+def _content(path: Path) -> dict[str, object]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        # gone, or being written: its time tells whether it is alive
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _is_running(pid: object) -> bool:
+    if not isinstance(pid, int):
+        return False
+    if os.name == "nt":
+        return _is_running_on_windows(pid)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _is_running_on_windows(pid: int) -> bool:
+    # os.kill would end the process there
+    import ctypes
+
+    kernel = ctypes.windll.kernel32  # type: ignore[attr-defined,unused-ignore]
+    query, still_active = 0x1000, 259
+    handle = kernel.OpenProcess(query, False, pid)
+    if not handle:
+        return False
+    code = ctypes.c_ulong()
+    kernel.GetExitCodeProcess(handle, ctypes.byref(code))
+    kernel.CloseHandle(handle)
+    return code.value == still_active
+
+
+def _now_of(folder: Path) -> float:
+    """Return the time by the clock of whoever keeps the folder: those of machines differ."""
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=".now") as file:
+        return Path(file.name).stat().st_mtime

@@ -1,0 +1,247 @@
+"""Predict a movie together with other processes that do the same, and put the parts together."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from napari_dl4smlm.backend.acquisition.growing_frames import GrowingFrames
+from napari_dl4smlm.backend.atomic_file import atomic_file, set_aside
+from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.backend.localizations.table import Localizations
+from napari_dl4smlm.backend.localizations.thunderstorm import ThunderstormWriter
+from napari_dl4smlm.backend.prediction.config import PredictionConfig
+from napari_dl4smlm.backend.prediction.events import (
+    BatchPredicted,
+    BatchReduced,
+    FilesWritten,
+    PartsDone,
+    PredictionStopped,
+)
+from napari_dl4smlm.backend.prediction.output import (
+    LOCALIZATIONS,
+    RECONSTRUCTION,
+    cannot_be_written,
+    require_room,
+)
+from napari_dl4smlm.backend.prediction.predictor import Predictor
+from napari_dl4smlm.backend.prediction.reconstruction import Reconstruction, write_reconstruction
+from napari_dl4smlm.backend.prediction.sharing.claims import claim
+from napari_dl4smlm.backend.prediction.sharing.parts import Parts
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+
+    from pydantic import JsonValue
+
+    from napari_dl4smlm.backend.acquisition.frames import FrameStack
+    from napari_dl4smlm.backend.models.model_file import TrainedModel
+    from napari_dl4smlm.backend.prediction.events import PredictionEvent
+    from napari_dl4smlm.backend.prediction.sharing.claims import Claim
+
+PARTS = "parts"
+"""Folder, inside that of the results, in which the workers leave what they have done."""
+
+# many pieces, so that all workers end at about the same time and a dead one costs little; but not
+# so small that a worker writes its image more often than it predicts
+_PIECES = 64
+_SHORTEST, _LONGEST = 32, 4096
+_LOOK_EVERY_S = 0.5
+_BYTES_PER_PIXEL = 12  # the image of one worker in double precision, and that of all
+
+
+def predict_shared(
+    model: TrainedModel,
+    movie: FrameStack,
+    out_dir: str | os.PathLike[str],
+    config: PredictionConfig | None = None,
+    *,
+    stop: threading.Event | None = None,
+) -> Iterator[PredictionEvent]:
+    """Predict a movie together with every other process that calls this with the same arguments.
+
+    The workers may run on many machines; they need no more than a folder that all of them see. Each
+    does one piece of the movie after the other, and waits at the end for those of the others. The
+    first one then writes the same files as `predict_to_files`. Pieces of a process that died are
+    done by the others, or by one that is started later; only the piece that it was at is lost.
+
+    Parameters
+    ----------
+    model, movie, config
+        As for `Predictor`, the same for all workers; their devices may differ.
+    out_dir
+        Folder for the files; it is created.
+    stop
+        Once another thread sets it, this worker ends after the batch at hand. What it has done
+        counts.
+
+    Returns
+    -------
+    iterator of PredictionEvent
+        `PredictionStarted`; `BatchPredicted` for each batch of this worker; `PartsDone` when more
+        of the movie is done, by whomever; and `FilesWritten`, whoever wrote them, or
+        `PredictionStopped` with the image of this worker.
+
+    Raises
+    ------
+    InputError
+        At once, as `predict_to_files`, or if the folder holds parts of another prediction. Later,
+        as `Predictor.events`; what was done before is kept.
+    """
+    return _Worker(
+        model, movie, Path(out_dir), config or PredictionConfig(), stop or threading.Event()
+    ).events()
+
+
+class _Piece(NamedTuple):
+    """Some frames that this worker does; ``missing`` are those of them that are not done."""
+
+    claim: Claim
+    missing: list[range]
+
+
+class _Worker:
+    def __init__(
+        self,
+        model: TrainedModel,
+        movie: FrameStack,
+        folder: Path,
+        config: PredictionConfig,
+        stop: threading.Event,
+    ) -> None:
+        if isinstance(movie, GrowingFrames):
+            raise InputError("A movie that is still being written cannot be shared by workers.")
+        self._model = model
+        self._movie = movie
+        self._folder = folder
+        self._config = config
+        self._stop = stop
+        # refuses what cannot be predicted, before any folder is made
+        self._whole = Predictor(model, movie, config)
+        self._frames = self._whole.frames
+        height, width = self._whole.reconstruction.shape
+        self._image = Reconstruction(
+            height, width, pixel_size_nm=self._whole.reconstruction.pixel_size_nm
+        )
+        require_room(folder, _BYTES_PER_PIXEL * height * width)
+        try:
+            self._parts = Parts(folder / PARTS, self._plan())
+        except OSError as error:
+            raise cannot_be_written(folder, error) from error
+
+    def events(self) -> Iterator[PredictionEvent]:
+        """Do pieces until none is left."""
+        yield next(self._whole.events())
+        if self._parts.result is not None and not all(path.exists() for path in self._paths()):
+            self._parts.start_anew()
+        told = -1
+        while self._parts.result is None:
+            missing = self._parts.missing(self._frames)
+            done = len(self._frames) - sum(map(len, missing))
+            if done != told:
+                yield PartsDone(done, len(self._frames))
+                told = done
+            if self._stop.is_set():
+                yield PredictionStopped(self._image)
+                return
+            piece = self._piece(missing) if missing else None
+            if piece is not None:
+                with piece.claim:
+                    yield from self._predict(piece)
+            elif missing or not self._merge():
+                self._stop.wait(_LOOK_EVERY_S)
+        yield PartsDone(len(self._frames), len(self._frames))
+        result = self._parts.result
+        yield FilesWritten(self._paths(), result["n_localizations"])
+
+    def _plan(self) -> dict[str, JsonValue]:
+        return {
+            **self._whole.origin(),
+            "movie_fingerprint": self._movie.fingerprint(),
+            "frames": [self._frames.start, self._frames.stop],
+        }
+
+    def _paths(self) -> tuple[Path, ...]:
+        return (self._folder / LOCALIZATIONS, self._folder / RECONSTRUCTION)
+
+    def _piece(self, missing: list[range]) -> _Piece | None:
+        """Claim some of the missing frames; ``None`` if others are at work at all of them."""
+        length = min(max(-(-len(self._frames) // _PIECES), _SHORTEST), _LONGEST)
+        for start in range(self._frames.start, self._frames.stop, length):
+            frames = range(start, min(start + length, self._frames.stop))
+            if not _common(frames, missing):
+                continue
+            claimed = claim(self._parts.folder, f"{frames.start}-{frames.stop}")
+            if claimed is None:
+                continue
+            # whoever had the claim before may have finished in the meantime
+            left = _common(frames, self._parts.missing(self._frames))
+            if left:
+                return _Piece(claimed, left)
+            claimed.give_back()
+        return None
+
+    def _predict(self, piece: _Piece) -> Iterator[PredictionEvent]:
+        for frames in piece.missing:
+            config = self._config.model_copy(update={"frames": f"{frames.start}:{frames.stop}"})
+            predictor = Predictor(self._model, self._movie, config)
+            tables: list[Localizations] = []
+            try:
+                for event in predictor.events():
+                    if isinstance(event, BatchPredicted):
+                        tables.append(event.localizations)
+                        piece.claim.renew()
+                    if isinstance(event, BatchPredicted | BatchReduced):
+                        yield event
+                    if self._stop.is_set():
+                        predictor.stop()
+            finally:
+                # also of a piece that a key or a bad frame has ended
+                if tables and piece.claim.is_held():
+                    self._save(predictor.reconstruction, tables)
+
+    def _save(self, part: Reconstruction, tables: list[Localizations]) -> None:
+        self._image.take_in(part)
+        try:
+            self._parts.save(self._image, Localizations.concatenate(tables))
+        except OSError as error:
+            raise cannot_be_written(self._folder, error) from error
+
+    def _merge(self) -> bool:
+        """Write the results, unless another worker is at it."""
+        claimed = claim(self._parts.folder, "merging")
+        if claimed is None:
+            return False
+        with claimed:
+            if self._parts.result is None:
+                try:
+                    n_localizations = self._write()
+                except OSError as error:
+                    raise cannot_be_written(self._folder, error) from error
+                self._parts.finish({"n_localizations": n_localizations})
+        return True
+
+    def _write(self) -> int:
+        n_localizations = 0
+        table, image = self._paths()
+        with ExitStack() as open_files:
+            writer = open_files.enter_context(ThunderstormWriter(table))
+            for localizations in self._parts.tables():
+                writer.append(localizations)
+                n_localizations += len(localizations)
+            temporary = open_files.enter_context(atomic_file(image))
+            write_reconstruction(temporary, self._parts.merged(), description=self._whole.origin())
+            for path in (table, image):
+                set_aside(path)
+        return n_localizations
+
+
+def _common(frames: range, others: list[range]) -> list[range]:
+    """Return what a range shares with others."""
+    shared = (
+        range(max(frames.start, other.start), min(frames.stop, other.stop)) for other in others
+    )
+    return [part for part in shared if len(part)]
