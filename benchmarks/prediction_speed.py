@@ -8,7 +8,9 @@ In one run and in turns, on the same random frames and with the same number of t
   double the grid enlarge their input and convolve it; Deep-STORM and all others that work on the
   fine grid are given frames that were enlarged beforehand, for which no time is counted.
 - network: ours as it is trained, float32, in batches as a prediction has them, channels-last.
-- prepared: as a prediction runs it, in the same batches, in each precision of this processor.
+- prepared: as a prediction runs it with PyTorch, in the same batches, in each precision of this
+  processor.
+- openvino: as a prediction runs it with OpenVINO, if that is installed.
 
 The time is that of the processor with one thread, which other programs disturb little, and that of
 the clock with more. Prints, per network and variant: median, smallest and largest time per frame;
@@ -38,6 +40,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from napari_dl4smlm.backend.models.compiled import (
+    OpenVinoNetwork,
+    is_openvino_installed,
+    openvino_precisions,
+)
 from napari_dl4smlm.backend.models.network import SuperResolutionNetwork, UpsampleConv
 from napari_dl4smlm.backend.models.prepared import available_precisions, prepare
 from napari_dl4smlm.backend.models.registry import MODELS, create_model
@@ -96,14 +103,18 @@ def compare(name: str, size: int, repeats: int, clock: Callable[[], float]) -> N
         "plain": lambda: torch.cat([plain(frame) for frame in plain_frames.split(1)]),
         "network": eager(network, frames),
         **{f"prepared {bits}": bound(prepare(network, CPU, bits), frames) for bits in precisions},
+        **{
+            f"openvino {bits}": bound(OpenVinoNetwork(network, bits), frames)
+            for bits in (openvino_precisions() if is_openvino_installed() else ())
+        },
     }
     peaks = {f"peak {bits}": peak_convolution(getattr(torch, bits)) for bits in precisions}
     expected = variants["plain"]()
     seconds = measure({**variants, **peaks}, repeats, clock)
     print(f"{name}, batches of {batch}")
     for label, run in variants.items():
-        bits = label.split()[-1] if label.startswith("prepared") else "float32"
-        peak = PEAK_OPERATIONS / min(seconds[f"peak {bits}"])
+        bits = label.split()[-1]
+        peak = PEAK_OPERATIONS / min(seconds.get(f"peak {bits}", seconds["peak float32"]))
         difference = ((run() - expected).norm() / expected.norm()).item()
         report(label, seconds, batch, operations(network, size) / peak, difference)
 
@@ -178,7 +189,7 @@ def eager(network: SuperResolutionNetwork, frames: Tensor) -> Callable[[], Tenso
     return bound(placed, frames.contiguous(memory_format=torch.channels_last))
 
 
-def bound(network: nn.Module, frames: Tensor) -> Callable[[], Tensor]:
+def bound(network: Callable[[Tensor], Tensor], frames: Tensor) -> Callable[[], Tensor]:
     return lambda: network(frames)
 
 

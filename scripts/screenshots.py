@@ -20,6 +20,7 @@ from napari.settings import get_settings
 from qtpy.QtWidgets import QApplication, QLabel, QPushButton, QWidget
 
 from napari_dl4smlm.widgets.demo import PLUGIN, dock_widgets
+from napari_dl4smlm.widgets.process.widget import ProcessWidget
 from napari_dl4smlm.widgets.session import Session
 
 if TYPE_CHECKING:
@@ -83,6 +84,13 @@ def take_all(viewer: napari.Viewer, out: Path, epochs: int) -> None:
     press(docked.predict, "Predict")
     wait(lambda: button(docked.predict, "Predict").isEnabled())
     picture("predict")
+
+    process = ProcessWidget(viewer)
+    viewer.window.add_dock_widget(process, name="Process", area="right", tabify=True)
+    process.steps.add("filter")
+    process.steps.add("merge")
+    wait(lambda: not process.is_busy)
+    picture("process")
 
 
 def settle(data: QWidget) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_dl4smlm.backend.localizations.thunderstorm import read_thunderstorm
+from napari_dl4smlm.backend.localizations.picasso import HDF5_SUFFIXES, may_be_picasso
+from napari_dl4smlm.backend.localizations.table_file import open_table
 from napari_dl4smlm.widgets.layers.layers import table_layer_data
 
 if TYPE_CHECKING:
@@ -18,14 +19,14 @@ def get_reader(
 ) -> Callable[[str | Sequence[str]], list[tuple[Any, ...]]] | None:
     """Return `read_tables` if the files can be tables of localizations.
 
-    A table that has no column of frames, such as the points that napari itself saves, is left to
-    other readers.
+    A table that has no column of frames, such as the points that napari itself saves, and an HDF5
+    file without localizations are left to other readers.
     """
-    return read_tables if all(map(_has_frames, _paths(path))) else None
+    return read_tables if all(map(_may_be_table, _paths(path))) else None
 
 
 def read_tables(path: str | Sequence[str]) -> list[tuple[Any, ...]]:
-    """Read ThunderSTORM tables as points (frame, y, x) in nm, a layer for each.
+    """Read tables of ThunderSTORM or Picasso as points (frame, y, x) in nm, a layer for each.
 
     The origin is the outer corner of camera pixel (0, 0), and that of the world for movies that
     this package adds. Frames count from 0.
@@ -33,11 +34,12 @@ def read_tables(path: str | Sequence[str]) -> list[tuple[Any, ...]]:
     Raises
     ------
     InputError
-        A file is not a table in nm or µm.
+        A file is not a table in nm or µm, or one in camera pixels that tells their size; or it is
+        an HDF5 file and h5py is not installed.
     """
     return [
         table_layer_data(
-            read_thunderstorm(path),
+            open_table(path).localizations,
             name=path.stem,
             mark={"role": "localizations", "path": str(path)},
         )
@@ -47,6 +49,11 @@ def read_tables(path: str | Sequence[str]) -> list[tuple[Any, ...]]:
 
 def _paths(path: str | Sequence[str]) -> list[Path]:
     return [Path(path)] if isinstance(path, str) else [Path(each) for each in path]
+
+
+def _may_be_table(path: Path) -> bool:
+    is_picasso = path.suffix.lower() in HDF5_SUFFIXES
+    return may_be_picasso(path) if is_picasso else _has_frames(path)
 
 
 def _has_frames(path: Path) -> bool:

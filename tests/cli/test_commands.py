@@ -314,7 +314,8 @@ def test_workers_that_share_a_movie_write_what_one_does(trained, folder):
 
 def test_a_worker_that_fails_is_told_of_and_costs_nothing(trained, folder, monkeypatch):
     workers = sys.modules["napari_dl4smlm.cli.workers"]
-    monkeypatch.setattr(workers, "_RUN", "import sys; sys.exit('Error: no room')")
+    failing = (sys.executable, "-c", "import sys; sys.exit('Error: no room')")
+    monkeypatch.setattr(workers, "_COMMAND", failing)
     options = ("--model=model.safetensors", "--device=cpu", "--pixel-size-nm=100")
     result = trained("predict", "movie.tif", *options, "--workers=2", "--out=two")
     assert "Warning: a worker has failed: Error: no room" in result.stderr

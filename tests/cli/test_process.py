@@ -97,10 +97,13 @@ def test_drift_that_was_measured_corrects_another_table(folder):
 
 
 def test_methods_and_a_region_by_option(folder):
-    output = run("table.csv", "--region-nm", 0, 0, 2000, 2000, "--drift=aim", "--out=a.csv").output
+    output = run("table.csv", "--region-nm", 0, 0, 2000, 2000, "--out=a.csv").output
     assert "region of 2000 x 2000 nm at y 0, x 0 nm: 290 -> 90" in output
-    assert "drift by adaptive intersection maximization" in output
-    assert "redundant cross-correlation" in run("table.csv", "--drift=rcc", "--out=b.csv").output
+    generator = np.random.default_rng(1)
+    places = generator.uniform(0, 2000, (60, 2))[generator.integers(60, size=1000)]
+    write_thunderstorm("many.csv", Localizations(generator.integers(0, FRAMES, 1000), *places.T))
+    for method, name in (("aim", "intersection maximization"), ("rcc", "cross-correlation")):
+        assert name in run("many.csv", f"--drift={method}", "--out=b.csv").output
 
 
 def test_an_image_alone_needs_no_table(folder):
@@ -136,6 +139,7 @@ def test_an_empty_table_goes_all_the_way(folder):
         (["table.csv", "--filter=photon>5"], "Unknown column 'photon'. Did you mean 'photons'"),
         (["table.csv", "--filter=photons"], "'photons' is not a filter"),
         (["table.csv", "--drift=rcc", "--fiducial-nm", "1", "2"], "give --drift or --fiducial-nm"),
+        (["table.csv", "--drift=rcc"], "290 localizations are too few to tell drift from"),
         (["table.csv", "--drift=rccc"], "rccc cannot be read: No such file"),
         (["table.csv", "--max-dark-frames=2"], "give --merge-radius-nm too"),
         (["table.csv", "--merge-radius-nm=0"], r"radius_nm: .*greater than 0 \(got 0"),

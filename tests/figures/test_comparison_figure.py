@@ -39,6 +39,17 @@ def test_every_model_has_its_place_and_the_frontier_joins_the_best():
     assert bar.get_segments()[0][:, 1] == pytest.approx([0.4, 0.6])
 
 
+def test_in_a_narrow_figure_the_models_are_named_above_the_axes():
+    models = {"a": Trade(1.0, 0.5), "a model with a long name": Trade(2.0, 0.6)}
+    widths = {}
+    for legend in ("right", "above"):
+        figure = draw_pareto(models, frontier=["a"], xlabel="", ylabel="", legend=legend)
+        figure.set_size_inches(3.4, 3.4)
+        FigureCanvasAgg(figure).draw()
+        widths[legend] = figure.axes[0].get_position().width
+    assert widths["right"] < 0.6 < 0.8 < widths["above"]
+
+
 def test_times_are_written_as_plain_numbers():
     models = {"a": Trade(0.7, 0.1), "b": Trade(40.0, 0.2)}
     figure = draw_pareto(models, frontier=["a"], xlabel="", ylabel="")

@@ -10,8 +10,15 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.backend.models.layers import network_layers
 from napari_dl4smlm.backend.models.network import UpsampleConv
-from napari_dl4smlm.backend.models.registry import MODELS, create_model, operations_per_frame
+from napari_dl4smlm.backend.models.registry import (
+    MODELS,
+    create_model,
+    operations_per_frame,
+    outline_model,
+    parameter_count,
+)
 
 every_network = pytest.mark.parametrize("name", MODELS)
 
@@ -135,3 +142,15 @@ def test_the_cost_of_a_camera_pixel(name, options, per_pixel, giga):
     operations = operations_per_frame(create_model(name, **options), 256, 256)
     assert operations == 256**2 * per_pixel
     assert operations / 1e9 == pytest.approx(giga, abs=0.05)
+
+
+@every_network
+def test_an_outline_has_the_size_and_the_layers_of_the_network_but_no_weights(name):
+    before = torch.random.get_rng_state()
+    outline = outline_model(name, upsampling_factor=4)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert all(value.is_meta for value in outline.state_dict().values())
+    network = create_model(name, upsampling_factor=4)
+    assert parameter_count(outline) == parameter_count(network)
+    assert operations_per_frame(outline, 50, 70) == operations_per_frame(network, 50, 70)
+    assert network_layers(outline) == network_layers(network)

@@ -182,7 +182,16 @@ def test_frames_of_a_single_pixel_can_be_predicted(u_storm):
 def test_the_start_tells_what_is_going_to_happen(u_storm, noise):
     started = predict(u_storm, noise, frames="1:", batch_size=4, tile_size=16)[0]
     assert replace(started, warnings=()) == PredictionStarted(
-        device="cpu", n_frames=9, height=42, width=36, batch_size=4, tile_size=16, warnings=()
+        device="cpu",
+        backend="torch",
+        precision="float32",
+        why="",
+        n_frames=9,
+        height=42,
+        width=36,
+        batch_size=4,
+        tile_size=16,
+        warnings=(),
     )
 
 
@@ -394,7 +403,7 @@ def test_a_device_that_does_not_exist_is_refused_at_once(nearest_model, noise):
         {"threshold": np.inf},
         {"pixel_size_nm": -1},
         {"pixel_size_nm": np.nan},
-        {"precision": "float16"},
+        {"precision": "float64"},
     ],
 )
 def test_a_configuration_that_makes_no_sense_is_refused_at_birth(nonsense):

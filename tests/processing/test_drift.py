@@ -123,7 +123,7 @@ def test_intersections_follow_molecules_that_are_hardly_seen_again(drift_nm):
 def test_images_that_would_fill_the_memory_are_refused():
     localizations = Localizations([0, 1000], [0, 1e6], [0, 10])
     with pytest.raises(InputError, match=r"Images of 4\d+ x .* px are too large .* 'aim'"):
-        CrossCorrelation().estimate(localizations)
+        CrossCorrelation(segment_frames=500).estimate(localizations)
 
 
 def test_beads_at_rest_have_no_drift_even_if_they_come_and_go():
@@ -168,13 +168,28 @@ def test_fiducials_that_are_not_there_or_not_apart_are_refused(drifting):
 
 
 @pytest.mark.parametrize(
-    "method",
-    [CrossCorrelation(), Intersections(), Fiducials(positions_nm=((100, 100),))],
-    ids=lambda method: method.kind,
+    ("method", "least"), [(CrossCorrelation(), 1000), (Intersections(), 400)], ids=["rcc", "aim"]
 )
+def test_too_few_localizations_for_any_drift_are_refused_with_their_number(drifting, method, least):
+    message = f"^{least - 1:,} localizations are too few .* takes at least {least:,}.* use beads"
+    with pytest.raises(InputError, match=message):
+        method.estimate(drifting[: least - 1])
+    assert method.estimate(drifting[:least]).range_nm != (0, 0)
+
+
+@pytest.mark.parametrize("method", [CrossCorrelation, Intersections])
+def test_one_segment_has_nothing_to_be_compared_with(drifting, method):
+    message = "Segments of 4,000 frames are too long to tell drift in 4,000 .* at most 2,000 frames"
+    with pytest.raises(InputError, match=message):
+        method(segment_frames=4000).estimate(drifting)
+    now = replace(drifting, frame=np.full(len(drifting), 7))
+    with pytest.raises(InputError, match=r"All 20,000 localizations lie in frame 7.* no drift"):
+        method().estimate(now)
+
+
 @pytest.mark.parametrize("frame", [[7], [7, 7, 7], [7, 8], [0, 100_000]])
-def test_too_few_localizations_for_any_drift_have_none(method, frame):
-    curve = method.estimate(
+def test_a_bead_that_is_hardly_seen_has_no_drift(frame):
+    curve = Fiducials(positions_nm=((100, 100),)).estimate(
         Localizations(frame, np.full(len(frame), 100.0), np.full(len(frame), 99))
     )
     assert curve.frames == range(frame[0], frame[-1] + 1)

@@ -33,11 +33,11 @@ def test_all_steps_and_their_parameters_are_on_the_page(page):
 
 def test_the_script_runs(page, tmp_path, monkeypatch, capsys):
     generator = np.random.default_rng(0)
-    table = Localizations(np.arange(50), *generator.uniform(0, 1000, (2, 50)))
+    table = Localizations(np.arange(500), *generator.uniform(0, 1000, (2, 500)))
     write_thunderstorm(tmp_path / "localizations.csv", table)
     monkeypatch.chdir(tmp_path)
     namespace = {}
     exec(compile(code(page, "python"), "processing.md", "exec"), namespace)
-    assert "drift by adaptive intersection maximization 50 50" in capsys.readouterr().out
+    assert "drift by adaptive intersection maximization 500 500" in capsys.readouterr().out
     remaining = len(namespace["applied"].localizations)
     assert namespace["image"].sum() == pytest.approx(remaining, rel=0.2)

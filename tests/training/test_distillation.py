@@ -418,6 +418,23 @@ def test_data_unlike_those_of_the_teacher_are_warned_of(make_trainer, save_teach
     assert next(make_trainer().events()).warnings == ()
 
 
+def test_validation_frames_that_trained_the_teacher_are_warned_of(
+    make_trainer, save_teacher, tiny_data
+):
+    def warnings(**changed):
+        record = tiny_data.record() | changed
+        teacher = save_teacher("trained", training={"loss": "l1l2", **record})
+        return next(make_trainer(teacher=teacher).events()).warnings
+
+    [warning] = warnings(training_frames=[0, 1, 7])
+    assert "1 of the 2 validation frames trained the teacher" in warning
+    assert "too good" in warning
+    assert warnings() == ()
+    # the same numbers of another movie
+    assert warnings(training_frames=[0, 1, 7], movie_fingerprint="other") == ()
+    assert warnings(training_frames=[6, 7], movie_fingerprint=None) == ()
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [

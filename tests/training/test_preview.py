@@ -6,6 +6,7 @@ from napari_dl4smlm.backend.acquisition.frames import open_frames
 from napari_dl4smlm.backend.localizations.table import Localizations
 from napari_dl4smlm.backend.models.model_file import load_model
 from napari_dl4smlm.backend.models.network import GaussianBlur
+from napari_dl4smlm.backend.training.config import DistillationConfig
 from napari_dl4smlm.backend.training.events import EpochFinished
 from napari_dl4smlm.backend.training.filmed import FilmedData, position_truth
 from napari_dl4smlm.backend.training.trainer import Trainer
@@ -56,3 +57,49 @@ def test_its_prediction_is_that_of_the_whole_frame(large_data, tiny_config, tmp_
     top, left = np.multiply(preview.corner_px, 2)
     expected = whole[top : top + 64, left : left + 64]
     np.testing.assert_allclose(preview.prediction, expected, rtol=1e-4, atol=1e-6)
+    assert preview.teacher is None
+
+
+@pytest.mark.parametrize("blur_sigma_px", [0.0, 1.0])
+def test_beside_the_student_it_shows_what_the_teacher_predicts(
+    large_data, tiny_config, save_teacher, tmp_path, blur_sigma_px
+):
+    teacher = save_teacher(
+        architecture="u_storm",
+        options={"channels": 3},
+        normalization=large_data.fit_normalization(),
+        blur_sigma_px=blur_sigma_px,
+    )
+    config = tiny_config.model_copy(update={"epochs": 2})
+    trainer = Trainer(
+        large_data,
+        config,
+        tmp_path / "student.safetensors",
+        distillation=DistillationConfig(teacher=teacher),
+    )
+    first, last = (event.preview for event in trainer.events() if isinstance(event, EpochFinished))
+    model = load_model(teacher)
+    frames = model.card.normalization.apply(large_data.frames.read(1, 2))[:, None]
+    with torch.inference_mode():
+        whole = model.network(torch.from_numpy(frames)).clamp_min(0) / 50
+        # a map that is drawn with the width of the truth is not blurred again
+        whole = GaussianBlur(1.0)(whole) if blur_sigma_px else whole
+    top, left = np.multiply(last.corner_px, 2)
+    expected = whole[0, 0, top : top + 64, left : left + 64]
+    # of a network whose map is also below 0
+    assert expected.max() > 0
+    assert (expected == 0).any() or blur_sigma_px
+    for preview in (first, last):
+        np.testing.assert_allclose(preview.teacher, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_student_that_is_its_teacher_looks_the_same(
+    large_data, tiny_config, save_teacher, tmp_path
+):
+    distillation = DistillationConfig(teacher=save_teacher(), stages="transfer")
+    options = {"blocks": 2, "channels": 6}
+    config = tiny_config.model_copy(update={"epochs": 1, "model_options": options})
+    trainer = Trainer(large_data, config, tmp_path / "s.safetensors", distillation=distillation)
+    trainer._learner.averaged.load_state_dict(trainer._course._network.state_dict())
+    preview = trainer._validation.preview(trainer._learner, trainer._course)
+    np.testing.assert_allclose(preview.teacher, preview.prediction, rtol=1e-4, atol=1e-6)

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -148,6 +149,14 @@ def test_resuming_with_another_learning_rate_is_refused(tiny_data, tiny_config, 
     list(Trainer(tiny_data, changed(tiny_config, epochs=1), path).events())
     with pytest.raises(InputError, match=r"trained with learning_rate = 0.001, but 0.1 was asked"):
         Trainer(tiny_data, changed(tiny_config, learning_rate=0.1), path, resume=True)
+
+
+def test_resuming_with_another_upsampling_is_refused(tiny_data, tiny_config, tmp_path):
+    list(Trainer(tiny_data, tiny_config, tmp_path / "m.safetensors").events())
+    finer = replace(tiny_data, upsampling_factor=4)
+    message = r"m.last.safetensors was trained with upsampling_factor = 2, but 4 was asked for"
+    with pytest.raises(InputError, match=message):
+        Trainer(finer, tiny_config, tmp_path / "m.safetensors", resume=True)
 
 
 def test_resuming_from_nothing_says_so(tiny_data, tiny_config, tmp_path):

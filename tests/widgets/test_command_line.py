@@ -12,9 +12,15 @@ from hypothesis import strategies as st
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.prediction.config import PredictionConfig
 from napari_dl4smlm.backend.simulation.config import SimulationConfig
-from napari_dl4smlm.backend.training.config import DataConfig, TrainingConfig, TrainingJob
+from napari_dl4smlm.backend.training.config import (
+    DataConfig,
+    DistillationConfig,
+    DistillationJob,
+    TrainingConfig,
+    TrainingJob,
+)
 from napari_dl4smlm.cli import main
-from napari_dl4smlm.widgets import command_line
+from napari_dl4smlm.widgets import shell
 from napari_dl4smlm.widgets.command_line import (
     config_file,
     predict_command,
@@ -85,11 +91,24 @@ data_configs = st.one_of(
         **how_sampled,
     ),
 )
+LAYER = st.from_regex(r"[a-z_]+(\.[a-z_0-9]+){0,2}", fullmatch=True)
+distillation_configs = configs(
+    DistillationConfig,
+    ["teacher"],
+    teacher=paths,
+    stages=st.sampled_from(["hint,transfer", "transfer", "hint"]),
+    hints=st.dictionaries(LAYER, LAYER, max_size=3),
+    hint_share=st.floats(0, 1, exclude_min=True, exclude_max=True),
+    alpha=st.floats(0, 1),
+    attentive=st.booleans(),
+)
 prediction_configs = configs(
     PredictionConfig,
     device=TEXT,
     batch_size=st.none() | COUNT,
     tile_size=st.none() | st.integers(16, 10**6),
+    backend=st.sampled_from(["auto", "torch", "openvino"]),
+    precision=st.sampled_from(["auto", "float32", "bfloat16", "float16"]),
     threshold=st.none() | POSITIVE,
     frames=st.none() | TEXT,
     pixel_size_nm=st.none() | POSITIVE,
@@ -137,6 +156,25 @@ def test_any_training_command_makes_the_job_that_it_was_written_for(
         file.parent.mkdir(exist_ok=True)
         save_job(job, file)
     assert TrainingJob.model_validate(run(train_command(job))) == job
+
+
+@given(
+    data=data_configs,
+    training=training_configs,
+    distillation=distillation_configs,
+    name=NAME.map(lambda name: name[:40]),
+)
+@settings(max_examples=30, deadline=None)
+def test_any_distillation_command_makes_the_job_that_it_was_written_for(
+    run, folder, data, training, distillation, name
+):
+    out = folder / name / "student.safetensors"
+    job = DistillationJob(data=data, training=training, distillation=distillation, out=out)
+    file = config_file(job)
+    if file is not None:
+        file.parent.mkdir(exist_ok=True)
+        save_job(job, file)
+    assert DistillationJob.model_validate(run(train_command(job))) == job
 
 
 @given(config=prediction_configs)
@@ -218,7 +256,7 @@ def test_what_options_cannot_say_is_read_from_a_file_beside_the_model(unsayable)
     ],
 )
 def test_on_windows_words_are_quoted_for_both_of_its_shells(monkeypatch, word, quoted):
-    monkeypatch.setattr(command_line, "os", SimpleNamespace(name="nt"))
+    monkeypatch.setattr(shell, "os", SimpleNamespace(name="nt"))
     config = PredictionConfig(device=word)
     command = predict_command(Path("/m"), Path("/n"), Path("/o"), config)
     assert command == f"dl4smlm predict /m --model /n --out /o --device {quoted}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from time import perf_counter
 
@@ -122,7 +123,46 @@ def test_a_table_that_cannot_be_used_is_opened_only_to_say_why(tmp_path):
 
 def test_the_reader_claims_no_images():
     patterns = [reader.filename_patterns for reader in MANIFEST.contributions.readers]
-    assert patterns == [["*.csv", "*.tsv"]]
+    assert patterns == [["*.csv", "*.tsv", "*.hdf5", "*.h5"]]
+
+
+def test_a_picasso_table_is_opened_in_nm_from_the_outer_corner(plugin, tmp_path):
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "cells.hdf5"
+    fields = [("frame", "u4"), ("x", "f4"), ("y", "f4"), ("photons", "f4"), ("z", "f4")]
+    with h5py.File(path, "w") as file:
+        # the centre of the pixel in row 2 and column 3
+        file["locs"] = np.array([(0, 3, 2, 500, -120)], fields)
+    path.with_suffix(".yaml").write_text("Pixelsize: 130\nHeight: 16\nWidth: 16\nFrames: 9\n")
+    ((data, attributes, kind),) = npe2.read([str(path)], stack=False)
+    points = Layer.create(data, attributes, kind)
+    assert_allclose(points.data, [[0, 2.5 * 130, 3.5 * 130]])
+    assert [str(unit) for unit in points.units] == ["pixel", "nanometer", "nanometer"]
+    assert points.features.to_dict("list") == {"photons": [500], "z [nm]": [-120]}
+
+
+def test_hdf5_files_without_localizations_are_left_to_other_readers(plugin, tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "volume.h5", "w") as file:
+        file["exported_data"] = np.zeros((3, 4))
+    with h5py.File(tmp_path / "picks.hdf5", "w") as file:
+        file["locs"] = np.zeros(3, [("group", "i4")])
+    with h5py.File(tmp_path / "group.hdf5", "w") as file:
+        file.create_group("locs")
+    (tmp_path / "text.h5").write_text("frame,x [nm],y [nm]")
+    (tmp_path / "cut.h5").write_bytes((tmp_path / "volume.h5").read_bytes()[:100])
+    for name in ("volume.h5", "picks.hdf5", "group.hdf5", "text.h5", "cut.h5"):
+        assert get_reader(str(tmp_path / name)) is None, name
+
+
+def test_without_h5py_a_picasso_table_says_what_to_install(tmp_path, monkeypatch):
+    path = tmp_path / "cells.hdf5"
+    path.write_bytes(b"\x89HDF\r\n\x1a\n")
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    reader = get_reader(str(path))
+    assert reader is not None
+    with pytest.raises(InputError, match=r'pip install "napari-dl4smlm\[hdf5\]"'):
+        reader(str(path))
 
 
 def test_a_table_that_is_opened_and_saved_is_the_same(plugin, csv, tmp_path, table):
@@ -236,5 +276,8 @@ def test_the_widgets_are_in_the_manifest():
     assert named == {
         "Data": "napari-dl4smlm.data",
         "Train": "napari-dl4smlm.train",
+        "Distill": "napari-dl4smlm.distill",
         "Predict": "napari-dl4smlm.predict",
+        "Compare": "napari-dl4smlm.compare",
+        "Process": "napari-dl4smlm.process",
     }

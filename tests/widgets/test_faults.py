@@ -27,9 +27,9 @@ from napari_dl4smlm.widgets.data import widget as data
 from napari_dl4smlm.widgets.data.widget import DataWidget
 from napari_dl4smlm.widgets.layers.layers import movie_transform, table_layer_data
 from napari_dl4smlm.widgets.session import Session
-from napari_dl4smlm.widgets.train.file import ModelFile
 from napari_dl4smlm.widgets.train.form import TrainingForm
 from napari_dl4smlm.widgets.train.widget import TrainWidget
+from napari_dl4smlm.widgets.training.file import ModelFile
 
 pytestmark = pytest.mark.gui
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from dataclasses import replace
 from pathlib import Path
 
 import dask.array as da
@@ -501,6 +502,41 @@ def test_a_preview_of_a_part_lies_on_that_part(viewer, movie, of_movie):
     assert_allclose(viewer.scene.camera.center[-2:], shown[1].extent.world.mean(axis=0), atol=20)
     layers.show_previews(viewer, source, preview(corner_px=(0, 1)), 8, pixel_size_nm=pixel_nm)
     assert_allclose(centroid_in_world(shown[2]), np.add(EMITTER_PX, (0, 1)) * 100, atol=5)
+
+
+def test_previews_of_a_distillation_show_the_teacher_too(viewer, movie):
+    distilled = replace(preview(), teacher=2 * spot(8))
+    shown = layers.show_previews(viewer, movie, distilled, 8)
+    cells = {
+        layer.name: viewer.canvas.grid.position(viewer.layers.index(layer), viewer.layers)
+        for layer in shown
+    }
+    assert cells == {
+        "preview: frame": (0, 0),
+        "preview: teacher ×8": (0, 1),
+        "preview: student ×8": (1, 0),
+        "preview: ground truth ×8": (1, 1),
+    }
+    assert_array_equal(shown[1].data, 2 * spot(8))
+    assert all(layer.name_overlay.visible for layer in shown)
+    # updated in place
+    assert layers.show_previews(viewer, movie, replace(distilled, teacher=spot(8)), 8) == shown
+    assert_array_equal(shown[1].data, spot(8))
+
+
+def test_previews_of_one_kind_of_training_replace_those_of_the_other(viewer, movie):
+    first = layers.show_previews(viewer, movie, preview(), 8)
+    data, attributes, _ = first[2].as_layer_data_tuple()
+    kept = viewer.add_layer(Image(data.copy(), **attributes | {"name": "epoch 1"}))
+    second = layers.show_previews(viewer, movie, replace(preview(), teacher=spot(8)), 8)
+    assert len(second) == 4
+    assert list(viewer.layers) == [movie, kept, *second]
+    # what the user made is left, but not in a cell
+    assert not kept.visible
+    viewer.layers.remove(kept)
+    third = layers.show_previews(viewer, movie, preview(), 8)
+    assert list(viewer.layers) == [movie, *third]
+    assert viewer.canvas.grid.actual_shape(viewer.layers) == (1, 3)
 
 
 def test_previews_of_simulated_frames_need_no_movie(viewer):

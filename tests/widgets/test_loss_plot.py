@@ -68,9 +68,36 @@ def test_both_losses_of_every_epoch_are_drawn_and_the_best_epoch_is_marked(plot)
     }
 
 
+def test_the_stages_of_a_distillation_are_never_on_one_scale(plot):
+    plot.restore([(1, 0.5, 0.6, "hint"), (2, 0.4, 0.5, "hint"), (3, 2e-3, 3e-3, "transfer")])
+    plot.add(4, 1e-3, 2e-3, True, "transfer")
+    plot.draw()
+
+    hints, transfer = plot._canvas.figure.axes
+    assert [axes.get_title() for axes in (hints, transfer)] == ["hints", "transfer"]
+    assert [axes.get_ylabel() for axes in (hints, transfer)] == ["hint loss", "loss"]
+    assert [line.get_xdata().tolist() for line in hints.lines] == [[1, 2], [1, 2], [2]]
+    assert [line.get_xdata().tolist() for line in transfer.lines] == [[3, 4], [3, 4], [4]]
+    # one time line, with the boundary between the stages
+    assert hints.get_xlim()[1] == transfer.get_xlim()[0] == 2.5
+    assert hints.get_position().x1 == pytest.approx(transfer.get_position().x0)
+    assert transfer.spines["left"].get_linestyle() == "--"
+    # each axis has its labels on its own side, inside of the plot
+    plot._canvas.draw()
+    assert transfer.yaxis.get_label_position() == "right"
+    assert transfer.yaxis.label.get_window_extent().x1 < plot._canvas.figure.bbox.x1
+
+
+def test_hints_alone_are_called_so(plot):
+    plot.add(1, 0.5, 0.6, True, "hint")
+    plot.draw()
+
+    assert axes_of(plot).get_ylabel() == "hint loss"
+
+
 def test_epochs_that_arrive_together_are_drawn_once(plot, qtbot, monkeypatch):
     drawn = []
-    monkeypatch.setattr(plot, "_style", lambda axes: drawn.append(len(axes.lines[0].get_xdata())))
+    monkeypatch.setattr(plot, "_style", lambda axes, epochs: drawn.append(len(epochs)))
     for epoch in range(1, 301):
         plot.add(epoch, 2.0, 2.0, False)
     assert drawn == []

@@ -43,19 +43,15 @@ from napari_dl4smlm.widgets.layers.layers import mark_of
 from napari_dl4smlm.widgets.loss_plot import LossPlot
 from napari_dl4smlm.widgets.predict.widget import PredictWidget
 from napari_dl4smlm.widgets.session import Session, TrainingSource
-from napari_dl4smlm.widgets.train.facts import (
-    LOSS_LABELS,
-    MODEL_LABELS,
-    TorchFacts,
-    network_cost,
-)
-from napari_dl4smlm.widgets.train.file import ModelFile
+from napari_dl4smlm.widgets.sources.model_text import MODEL_LABELS
 from napari_dl4smlm.widgets.train.form import TrainingForm
-from napari_dl4smlm.widgets.train.progress import TrainingProgress
-from napari_dl4smlm.widgets.train.run import EarlierEpochs, TrainingRun
-from napari_dl4smlm.widgets.train.source_choice import SourceChoice
-from napari_dl4smlm.widgets.train.trained_model import copy_model
 from napari_dl4smlm.widgets.train.widget import TrainWidget
+from napari_dl4smlm.widgets.training.facts import LOSS_LABELS, TorchFacts, network_cost
+from napari_dl4smlm.widgets.training.file import ModelFile
+from napari_dl4smlm.widgets.training.progress import TrainingProgress
+from napari_dl4smlm.widgets.training.run import EarlierEpochs, TrainingRun
+from napari_dl4smlm.widgets.training.source_choice import SourceChoice
+from napari_dl4smlm.widgets.training.trained_model import copy_model
 from napari_dl4smlm.widgets.wrapped_text import WrappedText
 
 pytestmark = pytest.mark.gui
@@ -584,7 +580,7 @@ def test_a_copy_that_fails_leaves_the_older_file(tmp_path, monkeypatch):
         target.write_bytes(b"ne")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("napari_dl4smlm.widgets.train.trained_model.shutil.copyfile", fail)
+    monkeypatch.setattr("napari_dl4smlm.widgets.training.trained_model.shutil.copyfile", fail)
     with pytest.raises(InputError, match="No space left on device"):
         copy_model(tmp_path / "model.safetensors", tmp_path / "mine.safetensors")
 
@@ -665,7 +661,7 @@ def test_a_model_of_another_upsampling_is_not_resumed(widget, session, qtbot, tm
     form(widget).set_values({"epochs": 3})
 
     press(widget, "Resume", qtbot)
-    wait_for(widget, f"{best.name} was trained with upsampling ×2, but ×4 is chosen", qtbot)
+    wait_for(widget, "was trained with upsampling_factor = 2, but 4 was asked for", qtbot)
     wait_until_at_rest(widget, qtbot)
 
     assert last.read_bytes() == before
@@ -715,7 +711,7 @@ def test_of_no_earlier_epochs_nothing_is_drawn(qtbot):
 def test_where_nothing_can_be_written_models_go_to_the_home_of_the_user(
     widget, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("napari_dl4smlm.widgets.train.file.os.access", lambda *_: False)
+    monkeypatch.setattr("napari_dl4smlm.widgets.training.file.os.access", lambda *_: False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
 

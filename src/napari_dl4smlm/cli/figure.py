@@ -175,6 +175,27 @@ def training(model: Path) -> Figure:
     return draw_training_curves(read_card(model).history)
 
 
+@figure.command(epilog="Example: dl4smlm figure calibration model.safetensors")
+@click.argument("model", type=_PATH)
+@_figure_command
+def calibration(model: Path) -> Figure:
+    """Draw how far a model's threshold, confidence and uncertainty can be trusted.
+
+    As measured on its validation frames: precision and recall against the threshold, the share of
+    emitters against the confidence, and the actual against the predicted error.
+    """
+    from napari_dl4smlm.backend.figures.calibration import draw_calibration
+    from napari_dl4smlm.backend.models.model_file import read_card
+
+    calibrated = read_card(model).calibration
+    if calibrated is None:
+        raise InputError(
+            f"{model} is not calibrated: its training had no positions to compare peaks with. "
+            "Train with positions, or with a simulation."
+        )
+    return draw_calibration(calibrated)
+
+
 @figure.command(
     epilog="Example: dl4smlm figure accuracy --predicted FID-STORM=fid/localizations.csv "
     "--predicted Deep-STORM=deep/localizations.csv --truth positions.csv --tolerance-nm 100"

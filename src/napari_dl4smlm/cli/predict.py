@@ -230,7 +230,8 @@ def _describe_pace(event: FramesArrived) -> str:
 
 def _describe_start(event: PredictionStarted) -> str:
     line = (
-        f"Predicting {event.n_frames:,} frames on {event.device}; image of {event.height} x "
-        f"{event.width} px."
+        f"Predicting {event.n_frames:,} frames on {event.device} with {event.backend} in "
+        f"{event.precision}; image of {event.height} x {event.width} px."
     )
-    return "\n".join([line, *(f"Warning: {warning}" for warning in event.warnings)])
+    why = [f"{event.backend.capitalize()}, {event.precision}: {event.why}."] if event.why else []
+    return "\n".join([line, *why, *(f"Warning: {warning}" for warning in event.warnings)])

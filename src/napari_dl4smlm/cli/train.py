@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +12,7 @@ import click
 from tqdm import tqdm
 
 from napari_dl4smlm.backend.config_file import build, read_config, write_config
+from napari_dl4smlm.backend.models.calibration import describe_columns
 from napari_dl4smlm.backend.training.config import DataConfig, TrainingConfig, TrainingJob
 from napari_dl4smlm.backend.training.events import (
     EpochFinished,
@@ -106,7 +109,10 @@ def run_job(
     with open_training_data(job.data, seed=job.training.seed) as data:
         trainer = Trainer(data, job.training, job.out, distillation=distillation, resume=resume)
         with stop_on_interrupt(trainer.stop):
-            last = follow(trainer.events(), title=job.training.model)
+            events = trainer.events()
+            # of processes that train together, one speaks
+            is_first = os.environ.get("RANK", "0") == "0"
+            last = follow(events, title=job.training.model) if is_first else deque(events, 1)[0]
     if isinstance(last, TrainingStopped):
         raise click.exceptions.Exit(INTERRUPTED)
 
@@ -162,6 +168,7 @@ def _section(saved: dict[str, Any], name: str) -> dict[str, Any]:
 def follow(events: Iterator[TrainingEvent], *, title: str) -> TrainingEvent:
     """Print a training as it runs; return its last event."""
     seconds_left = 0.0
+    calibration = None
     # on a terminal only: a log file has the epoch lines
     with tqdm(desc=title, unit="step", disable=None, dynamic_ncols=True) as bar:
         for event in events:
@@ -182,6 +189,8 @@ def follow(events: Iterator[TrainingEvent], *, title: str) -> TrainingEvent:
                 case EpochFinished():
                     left = tqdm.format_interval(seconds_left)
                     tqdm.write(f"{_describe_epoch(event)}, {left} left")
+                    if event.is_best:
+                        calibration = event.calibration
                 case TrainingStopped():
                     tqdm.write(
                         f"Stopped in epoch {event.epoch}. Best model: {event.best_path}, last "
@@ -193,6 +202,8 @@ def follow(events: Iterator[TrainingEvent], *, title: str) -> TrainingEvent:
                         f"{event.best_path} (epoch {event.best_epoch}, validation loss "
                         f"{event.best_validation_loss:.5g})."
                     )
+                    if calibration is not None:
+                        tqdm.write(describe_columns(calibration))
     return event
 
 

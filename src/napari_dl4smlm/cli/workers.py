@@ -17,7 +17,7 @@ from napari_dl4smlm.cli.interrupts import INTERRUPTED
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_RUN = "from napari_dl4smlm.cli import main; main()"
+_COMMAND = (sys.executable, "-m", "napari_dl4smlm.cli")
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def fellow_workers(count: int, arguments: Sequence[str]) -> Iterator[None]:
                 "OMP_NUM_THREADS": str(max(1, available_cores() // count)),
             }
             process = subprocess.Popen(
-                [sys.executable, "-c", _RUN, *arguments],
+                [*_COMMAND, *arguments],
                 env=environment,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shlex
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,19 +10,20 @@ from pydantic import BaseModel
 from napari_dl4smlm.backend.config_file import write_config
 from napari_dl4smlm.backend.option_pairs import options_text
 from napari_dl4smlm.backend.simulation.config import SimulationConfig
+from napari_dl4smlm.backend.training.config import DistillationJob
+from napari_dl4smlm.cli.compare import compare
+from napari_dl4smlm.cli.distill import distill
 from napari_dl4smlm.cli.predict import predict
 from napari_dl4smlm.cli.train import train
+from napari_dl4smlm.widgets.shell import command_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import click
 
     from napari_dl4smlm.backend.prediction.config import PredictionConfig
     from napari_dl4smlm.backend.training.config import TrainingJob
-
-_PROGRAM = "dl4smlm"
-
-# what both cmd and PowerShell take as it is; PowerShell splits words at commas
-_PLAIN_ON_WINDOWS = re.compile(r"[\w.:=/\\-]+")
 
 
 class _NoOptionError(Exception):
@@ -34,14 +31,15 @@ class _NoOptionError(Exception):
 
 
 def train_command(job: TrainingJob) -> str:
-    """Write the command that runs a training, from whichever folder.
+    """Write the command that runs a training, with or without a teacher, from whichever folder.
 
     Options that have their default are left out. A job that options cannot express, such as one
     with a simulation of its own, is read from the file that :func:`config_file` names.
     """
     file = config_file(job)
     words = _train_options(job) if file is None else ["--config", str(file)]
-    return _in_shell([_PROGRAM, "train", *words])
+    command = distill if isinstance(job, DistillationJob) else train
+    return command_text([str(command.name), *words])
 
 
 def config_file(job: TrainingJob) -> Path | None:
@@ -57,7 +55,7 @@ def config_file(job: TrainingJob) -> Path | None:
 
 
 def save_job(job: TrainingJob, path: Path) -> None:
-    """Write a job as YAML that ``dl4smlm train --config`` reads; an older file is kept aside."""
+    """Write a job as YAML that ``--config`` of its command reads; an older file is kept aside."""
     values: dict[str, Any] = _absolute(job).to_dict()
     write_config(path, values)
 
@@ -79,12 +77,49 @@ def predict_command(movie: Path, model: Path, out: Path, config: PredictionConfi
         What else the user decided.
     """
     files = [str(movie.absolute()), "--model", str(model.absolute()), "--out", str(out.absolute())]
-    return _in_shell([_PROGRAM, "predict", *files, *_options(config, predict)])
+    return command_text(["predict", *files, *_options(config, predict)])
+
+
+def compare_command(
+    models: Sequence[Path],
+    movie: Path,
+    localizations: Path | None,
+    devices: Sequence[str],
+    options: BaseModel,
+) -> str:
+    """Write the command that compares models, from whichever folder.
+
+    Options that have their default are left out.
+
+    Parameters
+    ----------
+    models
+        Their files.
+    movie
+        TIFF, .npy or folder of TIFFs.
+    localizations
+        Table of the true positions, if there is one.
+    devices
+        Where the models are timed.
+    options
+        What else the user decided, by the names of the options.
+    """
+    words = [*(str(model.absolute()) for model in models), "--movie", str(movie.absolute())]
+    if localizations is not None:
+        words += ["--localizations", str(localizations.absolute())]
+    if list(devices) != ["auto"]:
+        words += [word for device in devices for word in ("--device", device)]
+    return command_text([str(compare.name), *words, *_options(options, compare)])
 
 
 def _train_options(job: TrainingJob) -> list[str]:
     job = _absolute(job)
-    return [*_options(job.data, train), *_options(job.training, train), "--out", str(job.out)]
+    if isinstance(job, DistillationJob):
+        command, teaching = distill, _options(job.distillation, distill)
+    else:
+        command, teaching = train, []
+    data, training = _options(job.data, command), _options(job.training, command)
+    return [*teaching, *data, *training, "--out", str(job.out)]
 
 
 def _options(config: BaseModel, command: click.Command) -> list[str]:
@@ -106,6 +141,8 @@ def _option(option: click.Parameter, value: Any) -> list[str]:
         return [flag]
     if isinstance(value, tuple):
         return [flag, *map(str, value)]
+    if isinstance(value, dict) and option.multiple:
+        return [word for pair in value.items() for word in (flag, ":".join(pair))]
     text = options_text(value) if isinstance(value, dict) else value
     # an option that is absent leaves the default, and cannot replace it by nothing
     if text is None or isinstance(text, BaseModel):
@@ -122,17 +159,3 @@ def _absolute(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(map(_absolute, value))
     return value
-
-
-def _in_shell(words: list[str]) -> str:
-    """Quote words for the shell of this platform."""
-    return " ".join(map(_quoted_on_windows, words)) if os.name == "nt" else shlex.join(words)
-
-
-def _quoted_on_windows(word: str) -> str:
-    quoted = subprocess.list2cmdline([word])
-    if quoted.startswith('"') or _PLAIN_ON_WINDOWS.fullmatch(word):
-        return quoted
-    # backslashes before a quotation mark would escape it
-    backslashes = len(word) - len(word.rstrip("\\"))
-    return f'"{quoted}{backslashes * chr(92)}"'

@@ -10,6 +10,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtGui import QImage, QPalette, QPixmap
 from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
@@ -153,8 +154,9 @@ def _render(
         figure.set_dpi(_DPI * ratio)
         canvas = FigureCanvasAgg(figure)
         canvas.draw()  # type: ignore[no-untyped-call]
-        pixels = canvas.buffer_rgba()
-        height, width = memoryview(pixels).shape[:2]
-    image = QImage(bytes(pixels), width, height, 4 * width, QImage.Format.Format_RGBA8888).copy()
+        pixels = np.array(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    height, width = pixels.shape[:2]
+    # a copy, since Qt would go on reading from the array
+    image = QImage(bytes(pixels), width, height, QImage.Format.Format_RGBA8888).copy()
     image.setDevicePixelRatio(ratio)
     yield image

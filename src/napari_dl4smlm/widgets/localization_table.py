@@ -49,7 +49,9 @@ _COLUMNS = {
     "sigma_nm": Column("sigma [nm]", "standard deviation of the fitted spot", ".1f"),
     "background": Column("background", "photons per camera pixel under the spot", ".1f"),
     "uncertainty_nm": Column("uncertainty [nm]", "standard error of the position", ".1f"),
-    "confidence": Column("confidence", "how sure the network is, on a scale of its own", ".3g"),
+    "confidence": Column(
+        "confidence", "probability of an emitter; its density, if not calibrated", ".3g"
+    ),
     "id": Column("id", "row in the file that the localization was read from", "d"),
 }
 

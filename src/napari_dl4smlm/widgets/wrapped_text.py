@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QTextOption
 from qtpy.QtWidgets import QSizePolicy, QTextEdit
 
@@ -28,12 +28,16 @@ class WrappedText(QTextEdit):
         document = self.document()
         assert document is not None
         document.setDocumentMargin(0)
+        # within the event, the text would be laid out for the height that it had before
+        self._resized = QTimer(self)
+        self._resized.setSingleShot(True)
+        self._resized.timeout.connect(self._fit)
         self.textChanged.connect(self._fit)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Break the lines anew."""
         super().resizeEvent(event)
-        self._fit()
+        self._resized.start()
 
     def _fit(self) -> None:
         document = self.document()

@@ -327,8 +327,10 @@ def test_the_events_come_in_order_and_count_up(candidate, movie, truth):
         scored = [event.done for event in own if isinstance(event, ImagesScored)]
         assert scored == list(range(1, 12))
         assert sum(isinstance(event, SpeedMeasured) for event in own) == 1
-    compared = [event.model.label for event in events if isinstance(event, ModelCompared)]
-    assert compared == ["a", "b"]
+    compared = [event for event in events if isinstance(event, ModelCompared)]
+    assert [event.model.label for event in compared] == ["a", "b"]
+    so_far = [[model.label for model in event.comparison.models] for event in compared]
+    assert so_far == [["a"], ["a", "b"]]
 
 
 @pytest.mark.parametrize("kind", [FramesPredicted, ImagesScored, SpeedMeasured])

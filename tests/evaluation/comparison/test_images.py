@@ -8,10 +8,9 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 from scipy.ndimage import center_of_mass
 
-from napari_dl4smlm.backend.acquisition.frames import open_frames
 from napari_dl4smlm.backend.evaluation.comparison import images
 from napari_dl4smlm.backend.evaluation.comparison.images import (
-    draw_truth,
+    draw_positions,
     group_frames,
     jackknife,
     leave_one_out,
@@ -48,9 +47,8 @@ def test_groups_are_in_a_row_and_of_about_equal_size(n_frames):
 def test_the_truth_is_drawn_with_one_fine_pixel_of_blur_in_any_number_of_parts(monkeypatch):
     generator = np.random.default_rng(0)
     table = Localizations(np.zeros(50), *generator.uniform(0, 1600, (2, 50)))
-    frames = open_frames(np.zeros((1, 16, 16)), pixel_size_nm=100.0)
     monkeypatch.setattr(images, "_EMITTERS_AT_A_TIME", 7)
-    drawn = draw_truth(table, frames, pixel_size_nm=100.0, upsampling_factor=4)
+    drawn = draw_positions(table, height=16, width=16, pixel_size_nm=100.0, upsampling_factor=4)
     expected = render_density_map(
         table.positions_nm(),
         height=16,

@@ -20,7 +20,7 @@ pytest.importorskip("pytestqt")
 
 from napari_dl4smlm.backend import PredictionConfig, open_frames, read_thunderstorm
 from napari_dl4smlm.backend.acquisition.normalization import Normalization
-from napari_dl4smlm.backend.models.model_file import Calibration
+from napari_dl4smlm.backend.models.calibration import Calibration
 from napari_dl4smlm.cli import main
 from napari_dl4smlm.widgets.durations import duration
 from napari_dl4smlm.widgets.layers.layers import add_movie, pixel_size_nm

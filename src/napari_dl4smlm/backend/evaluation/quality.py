@@ -32,6 +32,8 @@ from napari_dl4smlm.backend.metrics.nearest_neighbour import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from napari_dl4smlm.backend.acquisition.frames import FrameStack
@@ -91,6 +93,22 @@ class Quality:
         }
 
 
+@dataclass(frozen=True)
+class QualityProgress:
+    """Something is about to be measured.
+
+    Attributes
+    ----------
+    what
+        In a few words.
+    share
+        Of all the work that is done by then, from 0 to 1.
+    """
+
+    what: str
+    share: float
+
+
 def measure_quality(
     localizations: Localizations,
     movie: FrameStack,
@@ -101,7 +119,8 @@ def measure_quality(
 ) -> Quality:
     """Measure all that can be told of a result without the truth.
 
-    The movie is read once, a few frames at a time.
+    The movie is read once, a few frames at a time. :func:`quality_events` does the same, and can be
+    watched and left early.
 
     Parameters
     ----------
@@ -123,20 +142,53 @@ def measure_quality(
         The pixel size of the movie is not known; the table, the image and the movie do not fit each
         other; or a frame cannot be read.
     """
+    for event in quality_events(
+        localizations, movie, image=image, frames=frames, block_frames=block_frames
+    ):
+        if isinstance(event, Quality):
+            return event
+    raise AssertionError("unreachable")
+
+
+def quality_events(
+    localizations: Localizations,
+    movie: FrameStack,
+    *,
+    image: NDArray[np.floating] | None = None,
+    frames: range | None = None,
+    block_frames: int | None = None,
+) -> Iterator[QualityProgress | Quality]:
+    """Measure what :func:`measure_quality` does, of the same and with the same errors.
+
+    Yields
+    ------
+    QualityProgress or Quality
+        What is about to be measured, and in the end all of it.
+    """
     if movie.pixel_size_nm is None:
         raise InputError(f"The pixel size of {movie.name} is not known. Give it in nm.")
     frames = range(movie.n_frames) if frames is None else frames
     _require_same_movie(localizations, movie, movie.pixel_size_nm)
     localizations = localizations.in_frames(frames)
     if image is None:
+        yield QualityProgress("image of the localizations", 0.0)
         image = _draw(localizations, movie, movie.pixel_size_nm)
-    # first, since it refuses an image of another field before anything takes time
-    errors = map_errors(image, mean_frame(movie, frames), pixel_size_nm=movie.pixel_size_nm)
-    return Quality(
-        fourier_ring=fourier_ring_resolution(localizations, block_frames=block_frames),
-        decorrelation=decorrelation_resolution(
-            image, pixel_size_nm=movie.pixel_size_nm * movie.height / image.shape[0]
-        ),
+    total = np.zeros((movie.height, movie.width))
+    for n_added in _add_frames(movie, frames, total):
+        yield QualityProgress("mean of the raw frames", 0.5 * n_added / len(frames))
+    yield QualityProgress("error map", 0.5)
+    # before the resolutions, since it refuses an image of another field
+    errors = map_errors(image, total / len(frames), pixel_size_nm=movie.pixel_size_nm)
+    yield QualityProgress("decorrelation resolution", 0.6)
+    decorrelation = decorrelation_resolution(
+        image, pixel_size_nm=movie.pixel_size_nm * movie.height / image.shape[0]
+    )
+    yield QualityProgress("FRC resolution", 0.7)
+    fourier_ring = fourier_ring_resolution(localizations, block_frames=block_frames)
+    yield QualityProgress("localization precision (NeNA)", 0.9)
+    yield Quality(
+        fourier_ring=fourier_ring,
+        decorrelation=decorrelation,
         errors=errors,
         nearest_neighbour=nearest_neighbour_precision(localizations),
         photons=photon_distribution(localizations),
@@ -154,9 +206,16 @@ def mean_frame(movie: FrameStack, frames: range) -> NDArray[np.float64]:
         A frame cannot be read.
     """
     total = np.zeros((movie.height, movie.width))
-    for _, batch in movie.batches(_FRAMES_AT_A_TIME, frames):
-        total += batch.sum(axis=0, dtype=np.float64)
+    for _ in _add_frames(movie, frames, total):
+        pass
     return total / len(frames)
+
+
+def _add_frames(movie: FrameStack, frames: range, total: NDArray[np.float64]) -> Iterator[int]:
+    """Add frames to an image, and tell how many were added so far."""
+    for numbers, batch in movie.batches(_FRAMES_AT_A_TIME, frames):
+        total += batch.sum(axis=0, dtype=np.float64)
+        yield numbers.stop - frames.start
 
 
 def _require_same_movie(

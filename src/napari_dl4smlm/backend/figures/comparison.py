@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from matplotlib.patches import Rectangle
@@ -27,7 +27,7 @@ from napari_dl4smlm.backend.figures.style import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -63,7 +63,12 @@ class Trade:
 
 
 def draw_pareto(
-    models: Mapping[str, Trade], *, frontier: Sequence[str], xlabel: str, ylabel: str
+    models: Mapping[str, Trade],
+    *,
+    frontier: Sequence[str],
+    xlabel: str,
+    ylabel: str,
+    legend: Literal["right", "above"] = "right",
 ) -> Figure:
     """Draw accuracy against cost, with the frontier that no model is beyond.
 
@@ -75,6 +80,8 @@ def draw_pareto(
         Labels of the models that no other one beats in both, by rising cost; a line joins them.
     xlabel, ylabel
         With units. Cost is on a logarithmic axis.
+    legend
+        ``"above"`` for a narrow figure.
 
     Raises
     ------
@@ -102,7 +109,11 @@ def draw_pareto(
     _write_plain_numbers(ax)
     ax.grid(visible=True, which="major", linewidth=THIN_PT, alpha=0.3)
     style_plot(ax, xlabel=xlabel, ylabel=ylabel)
-    figure.legend(loc="outside right upper", fontsize=FONT_PT, frameon=False)
+    figure.legend(
+        loc="outside right upper" if legend == "right" else "outside upper left",
+        fontsize=FONT_PT,
+        frameon=False,
+    )
     return figure
 
 
@@ -127,7 +138,7 @@ def draw_images(images: Mapping[str, NDArray[np.floating]], *, pixel_size_nm: fl
     _check_images(images)
     first = next(iter(images.values()))
     rows, columns = _fullest_part(first)
-    limits = (0.0, max(_brightest(image) for image in images.values()))
+    limits = (0.0, brightest(images.values()))
     chunks = _in_rows(list(images))
     figure, axes = _grid(2 * len(chunks), len(chunks[0]), first.shape)
     for number, titles in enumerate(chunks):
@@ -164,8 +175,7 @@ def draw_differences(
     """
     _check_images({"truth": truth, **images})
     differences = {title: image - truth for title, image in images.items()}
-    # a single bright pixel that is misplaced would leave the rest without colour
-    largest = max(float(np.percentile(np.abs(d), 99.8)) for d in differences.values()) or 1.0
+    largest = largest_difference(differences.values())
     chunks = _in_rows(list(images))
     figure, axes = _grid(len(chunks), len(chunks[0]), truth.shape)
     for row, titles in enumerate(chunks):
@@ -176,6 +186,21 @@ def draw_differences(
         figure, axes, f"prediction minus truth (emitters per {pixel_size_nm:.3g} nm pixel)"
     )
     return figure
+
+
+def brightest(images: Iterable[NDArray[np.floating]]) -> float:
+    """Return the density at the end of a range of colours that images share, from 0 on.
+
+    A few pixels where many emitters were summed would leave the rest of an image dark; and the
+    empty part of a field, however large, should not count.
+    """
+    return max(map(_bright, images))
+
+
+def largest_difference(differences: Iterable[NDArray[np.floating]]) -> float:
+    """Return the difference at both ends of a range of colours that maps of differences share."""
+    # a single bright pixel that is misplaced would leave the rest without colour
+    return max(float(np.percentile(np.abs(one), 99.8)) for one in differences) or 1.0
 
 
 def literal(label: str) -> str:
@@ -283,12 +308,7 @@ def _fullest_part(image: NDArray[np.floating]) -> tuple[slice, slice]:
     return slice(int(top), int(top) + side), slice(int(left), int(left) + side)
 
 
-def _brightest(image: NDArray[np.floating]) -> float:
-    """Return the density at the end of the range of colours.
-
-    A few pixels where many emitters were summed would leave the rest of the image dark; and the
-    empty part of a field, however large, should not count.
-    """
+def _bright(image: NDArray[np.floating]) -> float:
     structure = image[image > max(0.0, float(image.mean()))]
     return float(np.percentile(structure, 99)) if structure.size else 1.0
 

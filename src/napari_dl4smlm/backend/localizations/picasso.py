@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 HDF5_SUFFIXES = (".hdf5", ".h5")
 
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
 _TABLE = "locs"
 _METADATA = "metadata"
 
@@ -106,6 +108,38 @@ def read_picasso(
         size,
     )
     return TableContent(localizations, field, tuple(history))
+
+
+def may_be_picasso(path: str | os.PathLike[str]) -> bool:
+    """Tell whether an HDF5 file may hold localizations; without h5py, any file that is HDF5 may."""
+    path = Path(path)
+    if not is_hdf5(path):
+        return False
+    try:
+        h5py = _import_h5py(path)
+    except InputError:
+        return True
+    try:
+        with h5py.File(path, "r") as file:
+            names = getattr(file.get(_TABLE), "dtype", np.dtype(float)).names
+            return set(_NEEDED) <= set(names or ())
+    except OSError:
+        return False
+
+
+def is_hdf5(path: Path) -> bool:
+    """Tell whether a file begins as HDF5 files do, whatever its name is.
+
+    Raises
+    ------
+    InputError
+        It cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_HDF5_SIGNATURE)) == _HDF5_SIGNATURE
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def write_picasso(path: str | os.PathLike[str], content: TableContent) -> None:

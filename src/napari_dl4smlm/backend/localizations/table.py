@@ -41,7 +41,7 @@ class Localizations:
     uncertainty_nm
         Standard error of the position in each of x and y, in nm.
     confidence
-        How sure the detector is; its scale is the detector's own.
+        How sure the detector is: a probability if it is calibrated, or else on a scale of its own.
     id
         Number of the row in the file that it came from.
     detections

@@ -9,6 +9,7 @@ from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.picasso import (
     HDF5_SUFFIXES,
     check_can_write,
+    is_hdf5,
     read_picasso,
     write_picasso,
 )
@@ -17,8 +18,6 @@ from napari_dl4smlm.backend.localizations.thunderstorm import read_thunderstorm,
 
 if TYPE_CHECKING:
     import os
-
-_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 def open_table(path: str | os.PathLike[str], *, pixel_size_nm: float | None = None) -> TableContent:
@@ -43,7 +42,7 @@ def open_table(path: str | os.PathLike[str], *, pixel_size_nm: float | None = No
         As for :func:`.read_thunderstorm` and :func:`.read_picasso`.
     """
     path = Path(path)
-    if _is_hdf5(path):
+    if is_hdf5(path):
         return read_picasso(path, pixel_size_nm=pixel_size_nm)
     localizations = read_thunderstorm(path, pixel_size_nm=pixel_size_nm)
     field = None if pixel_size_nm is None else FieldOfView.around(localizations, pixel_size_nm)
@@ -94,13 +93,5 @@ def check_can_save(path: str | os.PathLike[str], content: TableContent) -> None:
 
 def files_of(path: Path) -> list[Path]:
     """Return the files that a table of this name consists of."""
-    is_hdf5 = path.suffix.lower() in HDF5_SUFFIXES
-    return [path, path.with_suffix(".yaml")] if is_hdf5 else [path]
-
-
-def _is_hdf5(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(len(_HDF5_SIGNATURE)) == _HDF5_SIGNATURE
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    is_picasso = path.suffix.lower() in HDF5_SUFFIXES
+    return [path, path.with_suffix(".yaml")] if is_picasso else [path]

@@ -38,9 +38,11 @@ def network_layers(network: SuperResolutionNetwork) -> dict[str, Layer]:
     convolution inside a layer does, since activations work in place.
     """
     names = [name for name, layer in network.named_modules() if name and _is_layer(name, layer)]
-    probe = copy.deepcopy(network).cpu().eval()
-    frames = torch.zeros(1, 1, network.alignment, network.alignment)
-    frames = frames.to(next(probe.parameters()).dtype)
+    probe = copy.deepcopy(network).eval()
+    weights = next(probe.parameters())
+    frames = torch.zeros(
+        1, 1, network.alignment, network.alignment, dtype=weights.dtype, device=weights.device
+    )
     with torch.no_grad(), layer_outputs(probe, names) as outputs:
         probe(frames)
     return {

@@ -21,6 +21,7 @@ from napari_dl4smlm import __version__
 from napari_dl4smlm.backend.acquisition.normalization import Normalization
 from napari_dl4smlm.backend.atomic_file import atomic_file, check_folder
 from napari_dl4smlm.backend.errors import InputError, ModelFileError
+from napari_dl4smlm.backend.models.calibration import Calibration
 from napari_dl4smlm.backend.models.device import select_device
 from napari_dl4smlm.backend.models.registry import create_model
 
@@ -51,30 +52,6 @@ _FOREIGN_FILES = {
     b"\x89PNG": "is a PNG image",
     **dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "is a TIFF image"),
 }
-
-
-class Calibration(BaseModel, frozen=True, extra="forbid"):
-    """How threshold, precision and recall go together on the validation frames.
-
-    Attributes
-    ----------
-    tolerance_nm
-        Largest distance between a localization and its emitter.
-    threshold
-        Smallest confidence of a localization at which the Jaccard index is highest.
-    thresholds, precision, recall
-        The whole curve, by rising threshold.
-    jaccard, rmse_nm
-        At ``threshold``; the error is the lateral one, and ``None`` if nothing was found.
-    """
-
-    tolerance_nm: float = Field(gt=0)
-    threshold: float = Field(gt=0)
-    thresholds: tuple[float, ...]
-    precision: tuple[float, ...]
-    recall: tuple[float, ...]
-    jaccard: float = Field(ge=0, le=1)
-    rmse_nm: float | None
 
 
 class TeacherRecord(BaseModel, frozen=True, extra="forbid"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING
 
+import torch
+
 from napari_dl4smlm.backend.errors import InputError, unknown_name
 from napari_dl4smlm.backend.models.deep_storm import DeepStorm, SkipStorm
 from napari_dl4smlm.backend.models.drl_storm import DrlStorm
@@ -59,6 +61,18 @@ def create_model(
                 + (f"it has {', '.join(available)}." if available else "it has none.")
             )
     return network(upsampling_factor=upsampling_factor, **options)
+
+
+def outline_model(
+    name: str, *, upsampling_factor: int = 8, **options: int | float | str | bool
+) -> SuperResolutionNetwork:
+    """Build a network without weights, of which only the size and the layers can be asked.
+
+    It takes no memory and draws no random numbers, so that any thread may build one at any time.
+    Parameters and errors are those of `create_model`.
+    """
+    with torch.device("meta"):
+        return create_model(name, upsampling_factor=upsampling_factor, **options)
 
 
 def parameter_count(network: nn.Module) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 SMALLEST_TILE_PX = 16
@@ -25,6 +27,18 @@ class PredictionConfig(BaseModel):
         title="Device",
         description="cpu, cuda, cuda:1 or mps; auto takes the fastest one there is",
     )
+    backend: Literal["auto", "torch", "openvino"] = Field(
+        "auto",
+        title="Backend",
+        description="torch, or openvino on a CPU; auto takes the faster one, found by a trial of "
+        "some seconds if the movie is long",
+    )
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto",
+        title="Precision",
+        description="numbers of 32 bits, or of 16, which are taken only if the localizations in "
+        "the first frames stay the same; auto takes what is fastest",
+    )
     batch_size: int | None = Field(
         None,
         ge=1,
@@ -43,8 +57,8 @@ class PredictionConfig(BaseModel):
         gt=0,
         allow_inf_nan=False,
         title="Threshold",
-        description="lowest density around the peak of a localization, in emitters; default: the one "
-        "calibrated in training, or else "
+        description="lowest density around the peak of a localization, in emitters; default: the "
+        "one calibrated in training, or else "
         f"{UNCALIBRATED_THRESHOLD}",
     )
     frames: str | None = Field(

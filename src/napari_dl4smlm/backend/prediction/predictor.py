@@ -17,6 +17,9 @@ from napari_dl4smlm.backend.models.device import is_out_of_memory, select_device
 from napari_dl4smlm.backend.models.network import GaussianBlur
 from napari_dl4smlm.backend.models.prepared import prepare
 from napari_dl4smlm.backend.prediction.arrivals import Arrivals
+from napari_dl4smlm.backend.prediction.backends.candidates import REFERENCE
+from napari_dl4smlm.backend.prediction.backends.choice import Choice
+from napari_dl4smlm.backend.prediction.backends.selection import Selection
 from napari_dl4smlm.backend.prediction.config import UNCALIBRATED_THRESHOLD, PredictionConfig
 from napari_dl4smlm.backend.prediction.events import (
     BatchPredicted,
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from napari_dl4smlm.backend.acquisition.frames import FrameStack
     from napari_dl4smlm.backend.localizations.table import Localizations
     from napari_dl4smlm.backend.models.model_file import TrainedModel
+    from napari_dl4smlm.backend.prediction.backends.candidates import RunnableNetwork
     from napari_dl4smlm.backend.prediction.events import PredictionEvent
 
 # what PyTorch says of a GPU that has failed or is gone; for this process, it stays so
@@ -73,7 +77,8 @@ class Predictor:
         Camera pixel that positions are computed with: that of the configuration, or of the movie,
         or of the model.
     threshold
-        Smallest density around the peak of a localization: that of the configuration, or of the model.
+        Smallest density around the peak of a localization: that of the configuration, or of the
+        model.
 
     Raises
     ------
@@ -104,7 +109,8 @@ class Predictor:
         self.pixel_size_nm = self._choose_pixel_size()
         self.threshold = self._choose_threshold()
         self._device = select_device(self._config.device)
-        self._network = prepare(model.network, self._device)
+        self._reference = prepare(model.network, self._device)
+        self._choice = Choice(REFERENCE, self._reference)
         self._portion = plan_portion(
             model.network,
             self._device,
@@ -113,7 +119,15 @@ class Predictor:
             batch_size=self._config.batch_size,
             tile_size=self._config.tile_size,
         )
-        factor = self._network.upsampling_factor
+        self._selection = Selection(
+            model,
+            self._config,
+            self._device,
+            self._portion,
+            n_frames=len(self.frames),
+            size=(movie.height, movie.width),
+        )
+        factor = self._reference.upsampling_factor
         self.reconstruction = Reconstruction(
             factor * movie.height,
             factor * movie.width,
@@ -160,6 +174,7 @@ class Predictor:
             A frame cannot be read, the device has failed, or the memory does not suffice even for
             a small tile.
         """
+        self._choice = self._choose_network()
         yield self._started()
         began = time.perf_counter()
         first = self.frames.start
@@ -199,6 +214,9 @@ class Predictor:
         height, width = self.reconstruction.shape
         return PredictionStarted(
             device=str(self._device),
+            backend=self._choice.candidate.backend,
+            precision=self._choice.candidate.precision,
+            why=self._choice.reason,
             n_frames=len(self.frames),
             height=height,
             width=width,
@@ -255,20 +273,17 @@ class Predictor:
                 "programs, choose another device, or crop the movie."
             )
         self._portion = portion
+        if portion.tile_size is not None:
+            # each size of a tile would be a network of its own for some backends
+            self._choice = Choice(REFERENCE, self._reference)
         return BatchReduced(portion.batch_size, portion.tile_size)
 
     # not around events(): the mode would leak to the caller with every event
     @torch.inference_mode()
     def _predict(self, batch: range) -> _BatchResult:
         counts = self._movie.read(batch.start, batch.stop)
-        maps = self._density_maps(counts)
-        peaks = find_peaks(
-            maps,
-            pixel_size_nm=self.pixel_size_nm,
-            upsampling_factor=self._network.upsampling_factor,
-            threshold=self.threshold,
-            first_frame=batch.start,
-        )
+        maps = self._density_maps(counts, self._choice.network)
+        peaks = self._peaks(maps, batch.start)
         return _BatchResult(
             density=self._blur(maps.sum(0, keepdim=True))[0].cpu().numpy(),
             localizations=self._calibrated(peaks),
@@ -291,20 +306,49 @@ class Predictor:
         blurred: Tensor = blur(maps[:, None])[:, 0]
         return blurred
 
-    def _density_maps(self, counts: NDArray[np.generic]) -> Tensor:
+    def _peaks(self, maps: Tensor, first_frame: int) -> Localizations:
+        return find_peaks(
+            maps,
+            pixel_size_nm=self.pixel_size_nm,
+            upsampling_factor=self._reference.upsampling_factor,
+            threshold=self.threshold,
+            first_frame=first_frame,
+        )
+
+    def _choose_network(self) -> Choice:
+        @torch.inference_mode()
+        def localize(network: RunnableNetwork, frames: range) -> Localizations:
+            counts = self._movie.read(frames.start, frames.stop)
+            return self._peaks(self._density_maps(counts, network), frames.start)
+
+        try:
+            return self._selection.choose(
+                self._reference, localize, self.frames, pixel_size_nm=self.pixel_size_nm
+            )
+        except (MemoryError, RuntimeError):
+            # the prediction itself knows what to do about it
+            return Choice(REFERENCE, self._reference)
+
+    def _density_maps(self, counts: NDArray[np.generic], network: RunnableNetwork) -> Tensor:
         """Shape (N, Y, X) in counts to (N, f Y, f X) in emitters per fine pixel."""
         normalized = torch.from_numpy(self._card.normalization.apply(counts))
         frames = normalized[:, None].to(self._device)
-        tile_size = self._portion.tile_size
-        if tile_size is None:
-            output: Tensor = self._network(frames)
-        else:
-            output = predict_tiled(self._network, frames, tile_size=tile_size)
+        output = self._run(network, frames)
+        if network is not self._reference and not output.sum().isfinite():
+            # so bright that numbers of 16 bits end before
+            output = self._run(self._reference, frames)
         maps = output[:, 0].div_(self._card.density_amplitude).clamp_(min=0)
         # no emitter shows in a frame of one value, whatever the network makes of it
         is_flat = counts.max(axis=(1, 2)) == counts.min(axis=(1, 2))
         maps[torch.from_numpy(is_flat).to(self._device)] = 0
         return maps
+
+    def _run(self, network: RunnableNetwork, frames: Tensor) -> Tensor:
+        tile_size = self._portion.tile_size
+        if tile_size is not None:
+            return predict_tiled(network, frames, tile_size=tile_size)
+        output: Tensor = network(frames)
+        return output
 
     def _choose_pixel_size(self) -> float:
         size_nm = pixel_size_used(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_dl4smlm.backend.models.network import SuperResolutionNetwork
-    from napari_dl4smlm.backend.models.prepared import PreparedNetwork
+    from napari_dl4smlm.backend.prediction.backends.candidates import RunnableNetwork
 
 
 class Span(NamedTuple):
@@ -63,7 +63,7 @@ def plan_tiles(height: int, width: int, *, tile_size: int, halo: int, alignment:
 
 
 def predict_tiled(
-    network: SuperResolutionNetwork | PreparedNetwork, frames: Tensor, *, tile_size: int
+    network: SuperResolutionNetwork | RunnableNetwork, frames: Tensor, *, tile_size: int
 ) -> Tensor:
     """Predict density maps tile by tile; they are those of the whole frames.
 

@@ -11,7 +11,7 @@ from scipy.fft import irfft2, next_fast_len, rfft2
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.density_map import render_density_map
 from napari_dl4smlm.backend.processing.drift_curve import DriftCurve
-from napari_dl4smlm.backend.processing.segments import Segments, frames_for
+from napari_dl4smlm.backend.processing.segments import Segments
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,10 +67,15 @@ class CrossCorrelation(BaseModel, frozen=True, extra="forbid"):
         Raises
         ------
         InputError
-            The images would be larger than 8192 pixels.
+            The localizations are too few or lie in one segment, or the images would be larger than
+            8192 pixels.
         """
-        length = self.segment_frames or frames_for(localizations, _SEGMENTS, _LEAST_LOCALIZATIONS)
-        segments = Segments.cut(localizations, length)
+        segments = Segments.to_compare(
+            localizations,
+            self.segment_frames,
+            most=_SEGMENTS,
+            least_localizations=_LEAST_LOCALIZATIONS,
+        )
         spectra, shape = self._spectra(segments, localizations)
         pairs = np.column_stack(np.triu_indices(len(spectra), k=1))
         shifts = [self._shift_px(spectra[i], spectra[j], shape) for i, j in pairs]

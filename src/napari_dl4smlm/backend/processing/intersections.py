@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from napari_dl4smlm.backend.processing.drift_curve import DriftCurve
-from napari_dl4smlm.backend.processing.segments import Segments, frames_for
+from napari_dl4smlm.backend.processing.segments import Segments
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,9 +61,19 @@ class Intersections(BaseModel, frozen=True, extra="forbid"):
     )
 
     def estimate(self, localizations: Localizations) -> DriftCurve:
-        """Estimate the drift of a table that has rows."""
-        length = self.segment_frames or frames_for(localizations, _SEGMENTS, _LEAST_LOCALIZATIONS)
-        segments = Segments.cut(localizations, length)
+        """Estimate the drift of a table that has rows.
+
+        Raises
+        ------
+        InputError
+            The localizations are too few or lie in one segment.
+        """
+        segments = Segments.to_compare(
+            localizations,
+            self.segment_frames,
+            most=_SEGMENTS,
+            least_localizations=_LEAST_LOCALIZATIONS,
+        )
         drift_nm = self._against_earlier(segments.positions_nm)
         drift_nm = self._against_others(segments.positions_nm, drift_nm)
         return DriftCurve.through(segments.mean_frame, drift_nm, frames=segments.frames)

@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 
 def check_outputs(
-    source: Path, content: TableContent, *, table: Path | None, image: Path | None
+    source: Path | None, content: TableContent, *, table: Path | None, image: Path | None
 ) -> None:
     """Make sure, before long work starts, that its results can be written.
 
     Parameters
     ----------
     source, content
-        The table that is processed.
+        The table that is processed; no source where it is in no file.
     table, image
         Files for the results; none where there is to be none.
 
@@ -52,7 +52,7 @@ def check_outputs(
         if image.suffix.lower() not in (".tif", ".tiff"):
             raise InputError(f"{image} is to be a TIFF image. Call it .tif.")
         outputs.append(image)
-    sources = [path.resolve() for path in files_of(source)]
+    sources = [] if source is None else [path.resolve() for path in files_of(source)]
     for path in outputs:
         if path.resolve() in sources:
             raise InputError(f"{path} belongs to the table that is processed. Choose another name.")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_dl4smlm.backend.errors import InputError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -50,19 +52,53 @@ class Segments:
             np.array([frame[part].mean() for part in rows]),
         )
 
+    @classmethod
+    def to_compare(
+        cls,
+        localizations: Localizations,
+        segment_frames: int | None,
+        *,
+        most: int,
+        least_localizations: int,
+    ) -> Segments:
+        """Cut a table that has rows into segments whose images tell the drift between them.
 
-def frames_for(localizations: Localizations, n_segments: int, least_localizations: int) -> int:
-    """Return the length of segments such that there are so many, or fewer of more localizations.
+        Parameters
+        ----------
+        localizations
+            The table.
+        segment_frames
+            Length of a segment; by default such that there are ``most``, or fewer of more
+            localizations.
+        most
+            Segments, where their length is not given.
+        least_localizations
+            In a segment, on average, where its length is not given.
 
-    Parameters
-    ----------
-    localizations
-        A table with rows.
-    n_segments
-        Most segments.
-    least_localizations
-        In a segment, on average.
-    """
-    n_segments = max(1, min(n_segments, len(localizations) // least_localizations))
-    n_frames = int(np.ptp(localizations.frame)) + 1
-    return -(-n_frames // n_segments)
+        Raises
+        ------
+        InputError
+            There would be only one segment, with which nothing can be compared.
+        """
+        n_localizations, n_frames = len(localizations), int(np.ptp(localizations.frame)) + 1
+        if n_frames == 1:
+            raise InputError(
+                f"All {n_localizations:,} localizations lie in frame {localizations.frame[0]}, "
+                "counted from 0: one frame has no drift. Leave out its correction."
+            )
+        if segment_frames is None:
+            n_segments = min(most, n_localizations // least_localizations)
+            if n_segments < 2:
+                raise InputError(
+                    f"{n_localizations:,} localizations are too few to tell drift from, which "
+                    f"takes at least {2 * least_localizations:,}. Correct it before filters leave "
+                    "out so many, use beads or a saved drift, or leave out the correction."
+                )
+            segment_frames = -(-n_frames // n_segments)
+        if segment_frames >= n_frames:
+            raise InputError(
+                f"Segments of {segment_frames:,} frames are too long to tell drift in "
+                f"{n_frames:,} frames: at least two are compared. Choose at most "
+                f"{n_frames // 2:,} frames."
+            )
+        return cls.cut(localizations, segment_frames)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_dl4smlm.backend.evaluation.comparison.columns import SIZE
 from napari_dl4smlm.backend.evaluation.comparison.scores import RESAMPLES
+from napari_dl4smlm.backend.evaluation.comparison.verdicts import tested_columns, verdicts
 from napari_dl4smlm.backend.report.markup import Html, element, join
 from napari_dl4smlm.backend.report.models import model_facts
 from napari_dl4smlm.backend.report.page import definitions, facts, section, warnings, write_page
@@ -77,7 +77,7 @@ def _sections(
 ) -> Iterator[Html]:
     yield warnings(comparison.warnings)
     if len(comparison.models) > 1:
-        yield section("In short", element("ul", *(element("li", v) for v in _verdicts(table))))
+        yield section("In short", element("ul", *(element("li", v) for v in verdicts(table))))
     yield section("Results", _how_to_read(comparison), _results(table))
     behind = _differences(table)
     if behind:
@@ -96,25 +96,6 @@ def _sections(
     yield section("Data and settings", facts(_settings(comparison)))
     yield section("Models", *(model_facts(m.label, m.card, _used(m)) for m in comparison.models))
     yield from provenance_sections(provenance)
-
-
-def _verdicts(table: ComparisonTable) -> Iterator[str]:
-    """Say in words what the marks of the table say, model by model."""
-    undecided = [
-        column.label
-        for column in _tested_columns(table)
-        if not any(cell.standing for cell in table.cells(column.name).values())
-    ]
-    for label in table.labels:
-        held: dict[str, list[str]] = {"best": [], "among the best": []}
-        for column in table.columns:
-            standing = table.cells(column.name)[label].standing
-            if standing:
-                held[standing].append(column.label)
-        parts = [f"{standing} in {', '.join(where)}" for standing, where in held.items() if where]
-        yield f"{label} is {'; '.join(parts) or 'nowhere told to be among the best'}."
-    if undecided:
-        yield f"No model can be told from the best one in {', '.join(undecided)}."
 
 
 def _how_to_read(comparison: Comparison) -> Html:
@@ -143,19 +124,9 @@ def _results(table: ComparisonTable) -> Html:
 def _differences(table: ComparisonTable) -> Html | None:
     body = [
         _row(column, [_behind(column, cell) for cell in table.cells(column.name).values()])
-        for column in _tested_columns(table)
+        for column in tested_columns(table)
     ]
     return _table(table, body) if body else None
-
-
-def _tested_columns(table: ComparisonTable) -> list[Column]:
-    """Take the columns in which a difference may be chance, and something tells whether it is."""
-    return [
-        column
-        for column in table.columns
-        if column not in SIZE.columns
-        and any(cell.behind and cell.behind.interval for cell in table.cells(column.name).values())
-    ]
 
 
 def _table(table: ComparisonTable, body: list[Html]) -> Html:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_dl4smlm.backend.models.calibration import describe_columns
 from napari_dl4smlm.backend.report.markup import Html, element, join
 from napari_dl4smlm.backend.report.page import facts
 
@@ -45,6 +46,7 @@ def _card_facts(card: ModelCard) -> Iterator[tuple[str, str]]:
             f"Jaccard index {card.calibration.jaccard:.3f} at threshold "
             f"{card.calibration.threshold:.2f}, within {card.calibration.tolerance_nm:g} nm",
         )
+    yield "localizations", describe_columns(card.calibration)
     version = card.package_versions.get("napari-dl4smlm")
     if card.created:
         yield "saved", card.created + (f" by version {version}" if version else "")

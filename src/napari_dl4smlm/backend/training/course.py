@@ -84,6 +84,23 @@ class Course(ABC):
         del batches, total
         yield from ()
 
+    def taught(self, frames: Tensor) -> Tensor | None:
+        """Return the density maps of the teacher, to be looked at; ``None`` without a teacher.
+
+        Parameters
+        ----------
+        frames
+            Shape (N, 1, y, x), normalized.
+
+        Returns
+        -------
+        Tensor or None
+            Shape (N, 1, f y, f x), emitters per fine pixel, clamped at 0; each emitter is a
+            Gaussian of one fine pixel, as the truth that it is compared with.
+        """
+        del frames
+        return None
+
     def warnings(self) -> Iterator[str]:
         """Say what the user should know before training."""
         yield from ()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from pydantic import BaseModel
 from torch import nn
 
 from napari_dl4smlm.backend.errors import InputError, unknown_name
@@ -15,6 +16,7 @@ from napari_dl4smlm.backend.models.model_file import TeacherRecord, load_model
 from napari_dl4smlm.backend.training.arithmetic import Arithmetic
 from napari_dl4smlm.backend.training.course import Course, Stage
 from napari_dl4smlm.backend.training.hint import HintObjective, Regressor
+from napari_dl4smlm.backend.training.hint_grid import check_grid
 from napari_dl4smlm.backend.training.teacher import Teacher
 from napari_dl4smlm.backend.training.transfer import TransferObjective
 
@@ -34,6 +36,14 @@ if TYPE_CHECKING:
 _FRAMES_TO_COMPARE = 20
 _PIXEL_SIZE_TOLERANCE = 0.05
 _ERROR_RANGE = "course.error_range"
+
+
+class _FrameRecord(BaseModel):
+    """Which frames of which movie trained and validated a network, if they are of a movie."""
+
+    movie_fingerprint: str | None = None
+    training_frames: frozenset[int] = frozenset()
+    validation_frames: frozenset[int] = frozenset()
 
 
 class Distillation(Course):
@@ -124,8 +134,12 @@ class Distillation(Course):
         as_seen = ((frames, self._loss.as_seen(targets)) for frames, targets in batches)
         return self._teacher.measure_errors(as_seen, total)
 
+    def taught(self, frames: Tensor) -> Tensor:
+        """Return the density maps of the teacher."""
+        return self._teacher.shown(frames)
+
     def warnings(self) -> Iterator[str]:
-        """Say what the stages leave out, and where the data are not those of the teacher."""
+        """Say what the stages leave out, and where the data do not suit the teacher."""
         if self._stages == ("hint",):
             yield (
                 "Hints do not teach the last layers: the model will not see anything until it is "
@@ -137,6 +151,7 @@ class Distillation(Course):
                 f"The teacher was trained on pixels of {taught:g} nm; those of these data have "
                 f"{used:g} nm. It may teach what is not there."
             )
+        yield from self._remembered_frames()
         validation = self._data.validation
         frames = [
             validation.frames.read(number, number + 1)
@@ -172,6 +187,23 @@ class Distillation(Course):
                 f"compared: choose an upsampling of {taught}, or another teacher."
             )
 
+    def _remembered_frames(self) -> Iterator[str]:
+        """Say if validation frames of the student trained its teacher."""
+        taught, used = (
+            _FrameRecord.model_validate(record)
+            for record in (self._card.training, self._data.record())
+        )
+        if taught.movie_fingerprint is None or taught.movie_fingerprint != used.movie_fingerprint:
+            return
+        remembered = len(taught.training_frames & used.validation_frames)
+        if remembered:
+            yield (
+                f"{remembered} of the {len(used.validation_frames)} validation frames trained the "
+                "teacher, which hands on what it remembers of them: the scores on them will be too "
+                "good. Keep frames for validation that did not train it; with the seed and the "
+                "frames that it was trained with, the same ones are drawn."
+            )
+
     def _hint_objective(self, student: SuperResolutionNetwork) -> HintObjective:
         taught, guided = network_layers(self._network), network_layers(student)
         self._hints = self._distillation.hints or {self._network.hint_layer: student.hint_layer}
@@ -190,10 +222,5 @@ class Distillation(Course):
             raise unknown_name(f"layer {whose}", name, layers)
         frames = self._data.validation.frames
         side = min(self._config.patch_size, frames.height, frames.width)
-        if side * layers[name].scale < 1:
-            raise InputError(
-                f"The layer {name!r} {whose} has one cell for {1 / layers[name].scale:g} camera "
-                f"pixels, but the patches are {side} px wide: there is nothing to compare. Choose "
-                "larger patches or a layer with a finer grid."
-            )
+        check_grid(name, whose, scale=layers[name].scale, patch_px=side)
         return layers[name]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_dl4smlm.backend.models.model_file import Calibration
+    from napari_dl4smlm.backend.models.calibration import Calibration
 
 StageName = Literal["training", "hint", "transfer"]
 """Ordinary training, and the two stages of a distillation: its student's features, its maps."""
@@ -34,6 +34,8 @@ class Preview:
         Where the frame is in the movie, from 0.
     corner_px
         Row and column of the frame's camera pixel that is the first one here.
+    teacher
+        What the teacher predicts, as sharp as the truth; ``None`` in a training without one.
     """
 
     frame: NDArray[np.float32]
@@ -41,6 +43,7 @@ class Preview:
     prediction: NDArray[np.float32]
     frame_number: int
     corner_px: tuple[int, int]
+    teacher: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,8 @@ class TrainingStarted:
         1, or the epoch at which a resumed training goes on.
     warnings
         Sentences for the user, such as a lambda at which the empty image wins.
+    stage
+        With which it begins, or goes on.
     """
 
     device: str
@@ -70,6 +75,7 @@ class TrainingStarted:
     validation_frames: int
     first_epoch: int
     warnings: tuple[str, ...]
+    stage: StageName = "training"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.backend.training.peers import Peers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +46,8 @@ class Learner:
         How its maps are computed.
     learning_rate
         Of Adam.
+    peers
+        Other processes that learn from the rest of each batch; by default there are none.
 
     Attributes
     ----------
@@ -59,10 +62,12 @@ class Learner:
         *,
         arithmetic: Arithmetic,
         learning_rate: float,
+        peers: Peers | None = None,
     ) -> None:
-        self._network = arithmetic.place(network)
         self._arithmetic = arithmetic
-        self.averaged = _frozen_copy(network)
+        self._peers = peers or Peers()
+        self.averaged = _frozen_copy(arithmetic.place(network))
+        self._network = arithmetic.place(self._peers.with_common_statistics(network))
         self.begin(objective, learning_rate)
 
     def begin(self, objective: Objective, learning_rate: float) -> None:
@@ -86,7 +91,7 @@ class Learner:
         for group in self._optimizer.param_groups:
             group["lr"] = value
 
-    def step(self, frames: Tensor, targets: Tensor) -> float:
+    def step(self, frames: Tensor, targets: Tensor, weight: float = 1.0) -> float:
         """Learn from a batch.
 
         Parameters
@@ -95,11 +100,13 @@ class Learner:
             Shape (N, 1, y, x), normalized.
         targets
             Shape (N, 1, f y, f x), as the loss wants them.
+        weight
+            What the loss counts for beside those of the peers, 1 on average.
 
         Returns
         -------
         float
-            The loss before the step.
+            The loss of all peers before the step.
 
         Raises
         ------
@@ -108,12 +115,13 @@ class Learner:
         """
         self._network.train()
         targets = targets.to(self._arithmetic.device)
-        loss = self._objective.loss(self._network, self._regressors, frames, targets)
-        value = float(loss.detach())
+        loss = weight * self._objective.loss(self._network, self._regressors, frames, targets)
+        value = self._peers.mean(float(loss.detach()))
         if not math.isfinite(value):
             raise NotANumberError(f"the loss became {value}")
         self._optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
+        self._peers.average_gradients(self._optimizer.param_groups[0]["params"])
         self._optimizer.step()
         self._steps += 1
         self._average()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-    from napari_dl4smlm.backend.models.model_file import Calibration
+    from napari_dl4smlm.backend.models.calibration import Calibration
     from napari_dl4smlm.backend.training.events import StageName
 
 

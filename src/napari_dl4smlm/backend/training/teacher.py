@@ -112,8 +112,15 @@ class Teacher:
         return features, followed
 
     @torch.no_grad()
+    def shown(self, frames: Tensor) -> Tensor:
+        """Return density maps to look at, which are never negative."""
+        return self._as_seen(self._arithmetic.density(self._network, frames).clamp_min(0))
+
+    @torch.no_grad()
     def _maps(self, frames: Tensor) -> Tensor:
-        maps = self._arithmetic.density(self._network, frames)
+        return self._as_seen(self._arithmetic.density(self._network, frames))
+
+    def _as_seen(self, maps: Tensor) -> Tensor:
         return blur(maps) if self._is_sharp else maps
 
     def _errors(self, maps: Tensor, truth: Tensor) -> Tensor:

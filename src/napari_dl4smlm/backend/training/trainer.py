@@ -36,6 +36,7 @@ from napari_dl4smlm.backend.training.events import (
 )
 from napari_dl4smlm.backend.training.learner import Learner, NotANumberError
 from napari_dl4smlm.backend.training.model_paths import last_model_of
+from napari_dl4smlm.backend.training.peers import Peers
 from napari_dl4smlm.backend.training.progress import Progress
 from napari_dl4smlm.backend.training.validation import Validation
 
@@ -46,7 +47,8 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
     from torch import Tensor
 
-    from napari_dl4smlm.backend.models.model_file import Calibration, TeacherRecord
+    from napari_dl4smlm.backend.models.calibration import Calibration
+    from napari_dl4smlm.backend.models.model_file import TeacherRecord
     from napari_dl4smlm.backend.models.network import SuperResolutionNetwork
     from napari_dl4smlm.backend.training.config import DistillationConfig, TrainingConfig
     from napari_dl4smlm.backend.training.course import Course, Stage
@@ -69,6 +71,9 @@ class Trainer:
 
     The best model (by validation loss) is kept in ``out``, the last one, from which training can
     go on, beside it as ``NAME.last.safetensors``. Files of an earlier training are set aside.
+
+    Processes that ``torchrun`` started train one network together, each on its share of every
+    batch. All follow the same events; the first one validates and saves.
 
     Parameters
     ----------
@@ -114,6 +119,7 @@ class Trainer:
             else Distillation(distillation, data, config, self._loss)
         )
         self._arithmetic = self._course.arithmetic
+        self._peers = Peers.of_environment(self._arithmetic.device)
         self._normalization = self._course.normalization
         network, self._stages = self._create_network()
         self._training_set = self._open_training_set()
@@ -125,6 +131,7 @@ class Trainer:
             self._stage.objective,
             arithmetic=self._arithmetic,
             learning_rate=config.learning_rate,
+            peers=self._peers,
         )
         self._calibration: Calibration | None = None
         self._resumed = resume
@@ -161,15 +168,18 @@ class Trainer:
             The loss is not a number any more.
         """
         clock = Clock(self._config.max_minutes)
-        for event in self._events(clock):
-            # what those who follow do meanwhile, such as pausing, is not training
-            clock.hold()
-            yield event
-            clock.go_on()
+        try:
+            for event in self._events(clock):
+                # what those who follow do meanwhile, such as pausing, is not training
+                clock.hold()
+                yield event
+                clock.go_on()
+        finally:
+            self._peers.part()
 
     def _events(self, clock: Clock) -> Iterator[TrainingEvent]:
         yield self._started()
-        if not self._resumed:
+        if not self._resumed and self._peers.is_first:
             for path in (self.best_path, self.last_path):
                 set_aside(path)
         yield from self._prepare()
@@ -192,7 +202,7 @@ class Trainer:
         with self._memory_explained():
             for event in self._course.prepare(batches, len(self._training_set)):
                 yield event
-                if self._stop_requested.is_set():
+                if self._is_to_stop():
                     return
 
     def _begin(self, stage: Stage) -> None:
@@ -205,19 +215,25 @@ class Trainer:
         """Train until the stage is over; return why it is, or ``None`` if it was stopped."""
         reason = self._reason_to_end()
         while reason is None:
-            if self._stop_requested.is_set():
+            if self._is_to_stop():
                 return None
             for step_finished in self._train_epoch(clock):
                 yield step_finished
-                if self._stop_requested.is_set():
+                if self._is_to_stop():
                     return None
-                if clock.is_over():
+                if self._peers.of_first(clock.is_over):
                     break
             yield from self._finish_epoch(clock)
             reason = self._reason_to_end()
-            if reason is None and clock.is_over():
+            if reason is None and self._peers.of_first(clock.is_over):
                 reason = "time limit reached"
         return reason
+
+    def _is_to_stop(self) -> bool:
+        """Whether this or any other process was asked to stop: all do so after the same step."""
+        if self._peers.any(self._stop_requested.is_set()):
+            self._stop_requested.set()
+        return self._stop_requested.is_set()
 
     def _create_network(self) -> tuple[SuperResolutionNetwork, tuple[Stage, ...]]:
         # the generator of the process is left as it was: other work may depend on it
@@ -278,12 +294,14 @@ class Trainer:
         )
 
     def _check_same_config(self, last: ModelCard) -> None:
-        made_with = _with_teacher(last.training, last.teacher)
-        asked_for = _with_teacher(self._recorded_config(), self._course.teacher_record)
+        made_with = _with_network(last.training, last.upsampling_factor, last.teacher)
+        asked_for = _with_network(
+            self._recorded_config(), self._data.upsampling_factor, self._course.teacher_record
+        )
         # after hints alone, the transfer may follow
         may_change = {"epochs", "max_minutes", "early_stopping", "device", "stages"}
-        for key in sorted((made_with.keys() | asked_for.keys()) - may_change):
-            if made_with.get(key) != asked_for.get(key):
+        for key in made_with | asked_for:
+            if key not in may_change and made_with.get(key) != asked_for.get(key):
                 raise InputError(
                     f"{self.last_path} was trained with {key} = {made_with.get(key)!r}, but "
                     f"{asked_for.get(key)!r} was asked for. Resume with the same options, or train "
@@ -311,6 +329,7 @@ class Trainer:
             validation_frames=len(self._data.validation.numbers),
             first_epoch=self._progress.epoch,
             warnings=tuple(self._warnings()),
+            stage=self._stage.name,
         )
 
     def _warnings(self) -> Iterator[str]:
@@ -329,9 +348,11 @@ class Trainer:
         self._training_set.epoch = progress.epoch
         batches = self._batches_of_epoch()[progress.step :]
         remaining = (self._config.epochs - progress.epoch) * self._steps_per_epoch + len(batches)
-        for frames, targets in clock.timed_waiting(prefetch(self._training_set, batches)):
+        shares = [self._peers.share(batch) for batch in batches]
+        loaded = prefetch(self._training_set, [items for items, _ in shares])
+        for (frames, targets), (_, weight) in zip(clock.timed_waiting(loaded), shares, strict=True):
             self._adjust_learning_rate(clock)
-            loss = self._step(frames, targets)
+            loss = self._step(frames, targets, weight)
             progress.step += 1
             progress.loss_sum += loss
             remaining -= 1
@@ -351,7 +372,8 @@ class Trainer:
         progress, config = self._progress, self._config
         steps = (progress.epoch - progress.first_epoch) * self._steps_per_epoch + progress.step
         epochs = max(1, self._stage.last_epoch + 1 - progress.first_epoch)
-        done = max(steps / (epochs * self._steps_per_epoch), clock.share_elapsed())
+        elapsed = self._peers.of_first(clock.share_elapsed) if config.max_minutes else 0.0
+        done = max(steps / (epochs * self._steps_per_epoch), elapsed)
         # the first steps of Adam, whose moments are hardly known, would be too large
         warm_up = min(1.0, (steps + 1) / _WARM_UP_STEPS)
         fall = 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
@@ -364,10 +386,10 @@ class Trainer:
         items = list(range(len(self._training_set)))
         return [items[start : start + size] for start in range(0, len(items), size)]
 
-    def _step(self, frames: Tensor, targets: Tensor) -> float:
+    def _step(self, frames: Tensor, targets: Tensor, weight: float) -> float:
         try:
             with self._memory_explained():
-                return self._learner.step(frames, targets)
+                return self._learner.step(frames, targets, weight)
         except NotANumberError as error:
             raise self._diverged(str(error)) from error
 
@@ -389,7 +411,9 @@ class Trainer:
         progress = self._progress
         epoch, learning_rate = progress.epoch, progress.learning_rate
         training_loss = progress.loss_sum / progress.step
-        validation_loss, self._calibration = self._validation.run(self._learner)
+        validation_loss, self._calibration = self._peers.of_first(
+            lambda: self._validation.run(self._learner)
+        )
         if not math.isfinite(validation_loss):
             raise self._diverged(f"the validation loss became {validation_loss}")
         is_best = progress.finish_epoch(validation_loss, self._calibration)
@@ -400,7 +424,7 @@ class Trainer:
             validation_loss,
             learning_rate,
             is_best,
-            self._validation.preview(self._learner),
+            self._validation.preview(self._learner, self._course),
             self._calibration,
             clock.share_waited(),
             self._stage.name,
@@ -447,17 +471,19 @@ class Trainer:
         )
 
     def _save_best(self, epoch: int) -> ModelSaved:
-        save_model(self.best_path, self._learner.averaged, self._card())
+        if self._peers.is_first:
+            save_model(self.best_path, self._learner.averaged, self._card())
         return ModelSaved(self.best_path, "best", epoch)
 
     def _save_last(self, epoch: int) -> ModelSaved:
-        save_model(
-            self.last_path,
-            self._learner.averaged,
-            self._card(),
-            training_state=self._learner.state() | self._course.state(),
-            training_progress=self._progress.to_json(),
-        )
+        if self._peers.is_first:
+            save_model(
+                self.last_path,
+                self._learner.averaged,
+                self._card(),
+                training_state=self._learner.state() | self._course.state(),
+                training_progress=self._progress.to_json(),
+            )
         return ModelSaved(self.last_path, "last", epoch)
 
     def _card(self) -> ModelCard:
@@ -491,8 +517,14 @@ class Trainer:
         return f"The best model (epoch {self._progress.best_epoch}) is kept in {self.best_path}."
 
 
-def _with_teacher(
-    training: Mapping[str, JsonValue], teacher: TeacherRecord | None
+def _with_network(
+    training: Mapping[str, JsonValue], upsampling_factor: int, teacher: TeacherRecord | None
 ) -> dict[str, JsonValue]:
-    """Add what tells a teacher, whatever its file is called by now."""
-    return {**training, "teacher": None if teacher is None else teacher.weights_sha256}
+    """Add what the config does not tell: the upsampling, and the teacher by its weights."""
+    return {
+        # first, since other values follow from it
+        "upsampling_factor": upsampling_factor,
+        # whatever its file is called by now
+        "teacher": None if teacher is None else teacher.weights_sha256,
+        **training,
+    }

@@ -18,12 +18,14 @@ from napari_dl4smlm.backend.training.events import Preview
 from napari_dl4smlm.backend.training.truth import Patch
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from napari_dl4smlm.backend.acquisition.frames import FrameStack
     from napari_dl4smlm.backend.acquisition.normalization import Normalization
     from napari_dl4smlm.backend.losses.loss import Loss
-    from napari_dl4smlm.backend.models.model_file import Calibration
+    from napari_dl4smlm.backend.models.calibration import Calibration
+    from napari_dl4smlm.backend.training.course import Course
     from napari_dl4smlm.backend.training.data import TrainingData
     from napari_dl4smlm.backend.training.learner import Learner
 
@@ -89,17 +91,22 @@ class Validation:
             if density is not None:
                 found.append(self._peaks(density, first_item=indices[0]))
         truth = self._truth()
-        is_calibrated = bool(found) and len(truth) > 0
-        calibration = calibrate(Localizations.concatenate(found), truth) if is_calibrated else None
+        if not found or not len(truth):
+            return total / len(items), None
+        calibration = calibrate(
+            Localizations.concatenate(found), truth, second_half=self._second_half()
+        )
         return total / len(items), calibration
 
-    def preview(self, learner: Learner) -> Preview:
+    def preview(self, learner: Learner, course: Course) -> Preview:
         """Show the most crowded part of the first validation frame, as the loss sees it."""
         shown = self._shown
         near = _with_margin(shown, self._data.frames)
         sigma_px = max(self._loss.target_sigma_px, self._loss.blur_sigma_px)
         frame, truth = load_patch(self._data, near, self._normalization, sigma_px)
-        density = learner.predict(torch.from_numpy(frame)[None, None]).clamp_min(0)
+        inputs = torch.from_numpy(frame)[None, None]
+        density = learner.predict(inputs).clamp_min(0)
+        taught = course.taught(inputs)
         if self._loss.blur_sigma_px > 0:
             density = GaussianBlur(self._loss.blur_sigma_px).to(density.device)(density)
         (raw,) = self._data.frames.read(shown.frame, shown.frame + 1)
@@ -107,9 +114,10 @@ class Validation:
         return Preview(
             frame=raw[_within(shown)].astype(np.float32),
             truth=truth[rows, columns].copy(),
-            prediction=density[0, 0, rows, columns].cpu().numpy().copy(),
+            prediction=_on_host(density[0, 0, rows, columns]),
             frame_number=shown.frame,
             corner_px=(shown.top, shown.left),
+            teacher=None if taught is None else _on_host(taught[0, 0, rows, columns]),
         )
 
     @cached_property
@@ -134,6 +142,11 @@ class Validation:
             first_frame=first_item,
         )
 
+    def _second_half(self) -> int:
+        """Return the first patch of the second half of the frames, or else of the only frame."""
+        n_patches, n_frames = len(self._grid), len(self._data.numbers)
+        return n_patches // 2 if n_frames == 1 else n_frames // 2 * (n_patches // n_frames)
+
     def _truth(self) -> Localizations:
         """Return the emitters in the patches; none where only images tell."""
         tables = []
@@ -143,6 +156,11 @@ class Validation:
                 frame = np.full(len(positions), item)
                 tables.append(Localizations(frame, positions[:, 0], positions[:, 1]))
         return Localizations.concatenate(tables)
+
+
+def _on_host(density: Tensor) -> NDArray[np.float32]:
+    on_host: NDArray[np.float32] = density.cpu().numpy().copy()
+    return on_host
 
 
 def _starts(last: int) -> list[int]:

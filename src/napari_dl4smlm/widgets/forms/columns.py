@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from qtpy.QtWidgets import QGridLayout, QLabel, QSizePolicy
+
+if TYPE_CHECKING:
+    from napari_dl4smlm.widgets.forms.field_editors import Editor
 
 _INDENT_PX = 12
 _LABEL_SHARE, _FIELD_SHARE = 2, 3
@@ -25,3 +30,13 @@ def title_label(title: str, tooltip: str = "", level: int = 0) -> QLabel:
     label.setIndent(level * _INDENT_PX)
     label.setToolTip(tooltip)
     return label
+
+
+def editor_row(title: str, tooltip: str, editor: Editor) -> QGridLayout:
+    """Make a row of a title and an editor, with what belongs to the editor below."""
+    row = two_columns(QGridLayout())
+    row.addWidget(title_label(title, tooltip), 0, 0)
+    row.addWidget(editor, 0, 1)
+    if editor.below is not None:
+        row.addWidget(editor.below, 1, 0, 1, 2)
+    return row

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_dl4smlm.backend.config_file import faults_of
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.widgets.fold import Fold
-from napari_dl4smlm.widgets.forms.config_faults import titled
+from napari_dl4smlm.widgets.forms.config_faults import field_at, titled
 from napari_dl4smlm.widgets.forms.config_rows import ConfigRows, fault_label, show_messages
 from napari_dl4smlm.widgets.forms.field_editors import ChoiceEditor
 
@@ -152,10 +152,17 @@ class ConfigForm(QWidget, Generic[Config]):
         try:
             self._model.model_validate(self.values())
         except ValidationError as error:
-            self._show_faults(faults_of(error))
+            self._show_faults([fault for fault in faults_of(error) if self._concerns(fault)])
         else:
             self._show_faults([])
         self.changed.emit()
+
+    def _concerns(self, fault: Fault) -> bool:
+        """Tell whether a fault is not just that a required field has its row elsewhere."""
+        loc, _ = fault
+        name = field_at(self._model, loc[0]) if loc else None
+        has_row = name in self._rows.editors or name in self._advanced.editors
+        return name is None or has_row or not self._model.model_fields[name].is_required()
 
     def _show_faults(self, faults: list[Fault]) -> None:
         elsewhere = self._rows.show_faults(faults)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QSlider, QWidget
+from qtpy.QtWidgets import QPushButton
 
 from napari_dl4smlm.widgets.forms.field_editors import NumberEditor
+from napari_dl4smlm.widgets.forms.slider import Slider, with_ends
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
-
-    from qtpy.QtGui import QWheelEvent
 
 _DECADES = 2
 _STEPS_PER_DECADE = 50
@@ -37,11 +35,11 @@ class LogSliderEditor(NumberEditor):
     def __init__(self, *, accepts: Callable[[Any], bool], lower: str, higher: str) -> None:
         super().__init__(whole=False, unit="", accepts=accepts)
         self._default: float | None = None
-        self._slider = _Slider(Qt.Orientation.Horizontal)
+        self._slider = Slider()
         self._slider.setRange(-_END, _END)
         self._slider.setPageStep(_STEPS_PER_DECADE // 3)
         self._restore = QPushButton("Default")
-        self.below = self._laid_out(lower, higher)
+        self.below = with_ends(self._slider, lower, higher, self._restore)
         self._slider.valueChanged.connect(self._on_slider)
         self._restore.clicked.connect(lambda: self.set_value(None))
         self.changed.connect(self._show_number)
@@ -51,25 +49,6 @@ class LogSliderEditor(NumberEditor):
         """Put another number into the middle of the slider."""
         self._default = default
         self._show_number()
-
-    def _laid_out(self, lower: str, higher: str) -> QWidget:
-        below = QWidget()
-        grid = QGridLayout(below)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setVerticalSpacing(2)
-        grid.addWidget(self._slider, 0, 0, 1, 3)
-        sides = (
-            (0, lower, Qt.AlignmentFlag.AlignLeft),
-            (2, higher, Qt.AlignmentFlag.AlignRight),
-        )
-        for column, text, side in sides:
-            label = QLabel(text)
-            label.setIndent(0)
-            label.setAlignment(side | Qt.AlignmentFlag.AlignTop)
-            grid.addWidget(label, 1, column)
-            grid.setColumnStretch(column, 1)
-        grid.addWidget(self._restore, 1, 1, Qt.AlignmentFlag.AlignTop)
-        return below
 
     def _on_slider(self, position: int) -> None:
         assert self._default is not None
@@ -96,10 +75,3 @@ class LogSliderEditor(NumberEditor):
             was_blocked = self._slider.blockSignals(True)
             self._slider.setValue(round(decades * _STEPS_PER_DECADE))
             self._slider.blockSignals(was_blocked)
-
-
-class _Slider(QSlider):
-    def wheelEvent(self, event: QWheelEvent | None) -> None:
-        # scrolling a form must not change what happens to lie under the pointer
-        if event is not None:
-            event.ignore()

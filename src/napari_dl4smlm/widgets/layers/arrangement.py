@@ -18,14 +18,25 @@ _FILLED_SHARE = 0.95
 
 TRAINING_PREVIEW = "preview"
 SIMULATION_PREVIEW = "simulation preview"
+COMPARED = "compared"
 """Roles of layers that belong side by side, and would hide a movie if they lay on it."""
 
 
-def show_side_by_side(viewer: ViewerModel, layers: Collection[Layer]) -> None:
-    """Give each layer a cell of the grid in a row, and hide all others, which would take one."""
+def show_side_by_side(viewer: ViewerModel, layers: Collection[Layer], *, rows: int = 1) -> None:
+    """Give each layer a cell of the grid, and hide all others, which would take one.
+
+    Parameters
+    ----------
+    viewer
+        Its grid is switched on.
+    layers
+        In the order of the viewer.
+    rows
+        Of the grid; -1 for about as many as columns.
+    """
     for layer in viewer.layers:
         layer.visible = layer in layers
-    viewer.canvas.grid.shape = (1, -1)
+    viewer.canvas.grid.shape = (rows, -1)
     viewer.canvas.grid.enabled = True
     _fit_to_view(viewer, layers)
 
@@ -35,7 +46,7 @@ def show_on_movie(viewer: ViewerModel, movie_layer: Layer) -> None:
     if viewer.canvas.grid.enabled:
         viewer.canvas.grid.enabled = False
         for layer in viewer.layers:
-            if mark_of(layer).get("role") in {TRAINING_PREVIEW, SIMULATION_PREVIEW}:
+            if mark_of(layer).get("role") in {TRAINING_PREVIEW, SIMULATION_PREVIEW, COMPARED}:
                 layer.visible = False
         movie_layer.visible = True
         viewer.fit_to_view()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image
+from napari.utils.colormaps import Colormap
 
 from napari_dl4smlm.backend.acquisition.frames import open_frames
 from napari_dl4smlm.backend.errors import InputError
@@ -24,6 +25,7 @@ from napari_dl4smlm.widgets.layers.localization_layers import (
     table_of,
 )
 from napari_dl4smlm.widgets.layers.placement import (
+    drawn_transform,
     move,
     movie_transform,
     pixel_size_nm,
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari.components import ViewerModel
-    from napari.layers import Layer
+    from napari.layers import Layer, Points
     from numpy.typing import NDArray
 
     from napari_dl4smlm.backend.acquisition.frames import FrameStack
@@ -45,11 +47,14 @@ __all__ = [
     "MARK",
     "add_movie",
     "calibrate",
+    "contrast_of_density",
     "frames_of",
     "localizations_of",
     "mark_of",
     "movie_transform",
     "pixel_size_nm",
+    "show_drawn",
+    "show_error_map",
     "show_image",
     "show_localizations",
     "show_previews",
@@ -57,6 +62,11 @@ __all__ = [
     "table_of",
     "upsampled_transform",
 ]
+
+# nothing is drawn where both agree, so that the movie is seen
+_TOO_BRIGHT_TO_TOO_DARK = Colormap(
+    [[0.15, 0.45, 1.0], [0.0, 0.0, 0.0], [1.0, 0.3, 0.1]], name="image too bright – too dark"
+)
 
 # a few hot pixels or bright beads must not turn the rest black
 _PERCENTILE = 99.9
@@ -154,11 +164,11 @@ def show_image(
     transform = upsampled_transform(source_layer, factor, ndim=image.ndim)
     layer = find_marked(viewer, Image, name, image.ndim)
     if layer is not None:
-        _update_image(layer, image, _contrast_of_density(image), transform, mark)
+        _update_image(layer, image, contrast_of_density(image), transform, mark)
         return layer
     new = _new_image(
         image,
-        _contrast_of_density(image),
+        contrast_of_density(image),
         transform,
         mark,
         name=name,
@@ -168,6 +178,87 @@ def show_image(
     layer = viewer.add_layer(new)
     show_on_movie(viewer, source_layer)
     _show_scale_bar(viewer, layer)
+    return layer
+
+
+def show_drawn(
+    viewer: ViewerModel,
+    positions_layer: Points,
+    image: NDArray[Any],
+    *,
+    pixel_nm: float,
+    corner_nm: tuple[float, float],
+    limits: tuple[float, float],
+    name: str,
+    metadata: Mapping[str, Any],
+) -> Image:
+    """Show an image that was drawn of localizations on these, or update it.
+
+    Parameters
+    ----------
+    viewer
+        With a new layer it gets a scale bar.
+    positions_layer
+        Where localizations in nm are.
+    image
+        Shape (y, x).
+    pixel_nm
+        Pixel of the image.
+    corner_nm
+        Position at which it begins, (y, x).
+    limits
+        Contrast, as `contrast_of_density` finds it; that of the user stays.
+    name
+        An image layer of this name that this package has made is updated.
+    metadata
+        For the layer's mark.
+    """
+    mark = {"role": "super-resolution image", **metadata}
+    transform = drawn_transform(positions_layer, pixel_nm, corner_nm)
+    layer = find_marked(viewer, Image, name, image.ndim)
+    if layer is not None:
+        _update_image(layer, image, limits, transform, mark)
+        return layer
+    looks = {"name": name, "colormap": "inferno", "blending": "additive"}
+    layer = viewer.add_layer(_new_image(image, limits, transform, mark, **looks))
+    show_on_movie(viewer, layer)
+    _show_scale_bar(viewer, layer)
+    return layer
+
+
+def show_error_map(
+    viewer: ViewerModel,
+    movie_layer: Layer,
+    difference: NDArray[Any],
+    *,
+    limit: float,
+    metadata: Mapping[str, Any],
+) -> Image:
+    """Show where a movie is brighter, red, or darker, blue, than an image of it; or update that.
+
+    Parameters
+    ----------
+    viewer
+        Where to show it.
+    movie_layer
+        The movie.
+    difference
+        Shape (Y, X), in counts.
+    limit
+        Difference with the full colour.
+    metadata
+        For the layer's mark, beside the role ``error map``.
+    """
+    name = f"error map: {movie_layer.name}"
+    mark = {"role": "error map", "movie": movie_layer.name, **metadata}
+    transform = upsampled_transform(movie_layer, 1, ndim=2)
+    layer = find_marked(viewer, Image, name, 2)
+    if layer is not None:
+        _update_image(layer, difference, (-limit, limit), transform, mark)
+        return layer
+    looks = {"name": name, "colormap": _TOO_BRIGHT_TO_TOO_DARK, "blending": "additive"}
+    layer = viewer.add_layer(_new_image(difference, (-limit, limit), transform, mark, **looks))
+    show_on_movie(viewer, movie_layer)
     return layer
 
 
@@ -182,11 +273,13 @@ def show_previews(
 ) -> list[Image]:
     """Show a validation frame, its ground truth and the prediction side by side, or update them.
 
+    Of a distillation, the prediction is the student's, and the teacher's is beside it.
+
     Parameters
     ----------
     viewer
         With new layers its grid is switched on and all others are hidden; it is left alone when
-        they are updated.
+        they are updated. Previews of a training with a teacher replace those of one without.
     source_layer
         The movie that the frame is from; ``None`` if it is simulated or not shown.
     preview
@@ -201,40 +294,71 @@ def show_previews(
     Returns
     -------
     list of Image
-        Those of the three layers that are in the viewer. One that the user has removed comes back
-        when all three are gone, not before; one that has another name by now is updated as well.
+        Those of the layers that are in the viewer. One that the user has removed comes back when
+        all of them are gone, not before; one that has another name by now is updated as well.
     """
     if source_layer is None:
         source_layer = Image(preview.frame, **movie_transform(pixel_size_nm, ndim=2))
     place = upsampled_transform(source_layer, 1, ndim=2, corner_px=preview.corner_px)
     frame = Image(preview.frame, **place)
     fine = upsampled_transform(frame, factor)
-    pictures = (
-        ("frame", preview.frame, _contrast_of_counts(preview.frame), place),
-        ("ground truth", preview.truth, _contrast_of_density(preview.truth), fine),
-        ("prediction", preview.prediction, _contrast_of_density(preview.prediction), fine),
-    )
-    common = {"role": TRAINING_PREVIEW, "frame_number": preview.frame_number, **(metadata or {})}
-    # of a layer and the copies that the user made of it, the first is updated
-    there = {mark_of(layer)["part"]: layer for layer in reversed(_previews(viewer))}
+    pictures = [("frame", preview.frame, _contrast_of_counts(preview.frame), place)]
+    for part, density_map in _maps_of(preview).items():
+        pictures.append((part, density_map, contrast_of_density(density_map), fine))
+    has_teacher = preview.teacher is not None
+    common = {
+        "role": TRAINING_PREVIEW,
+        "has_teacher": has_teacher,
+        "frame_number": preview.frame_number,
+        **(metadata or {}),
+    }
+    for layer in _previews_by_part(viewer, has_teacher=not has_teacher).values():
+        viewer.layers.remove(layer)
+    there = _previews_by_part(viewer, has_teacher=has_teacher)
     for part, image, limits, transform in pictures:
         mark = {**common, "part": part}
         if part in there:
             _update_image(there[part], image, limits, transform, mark)
         elif not there:
-            looks = _preview_looks(part, factor)
-            viewer.add_layer(_new_image(image, limits, transform, mark, **looks))
+            _add_preview(viewer, _new_image(image, limits, transform, mark, **_looks(part, factor)))
     if not there:
-        show_side_by_side(viewer, _previews(viewer))
+        new = _previews(viewer, has_teacher=has_teacher)
+        # of four pictures in two rows, each is larger
+        show_side_by_side(viewer, new, rows=2 if has_teacher else 1)
         _show_scale_bar(viewer, frame)
-    return _previews(viewer)
+    return _previews(viewer, has_teacher=has_teacher)
 
 
-def _previews(viewer: ViewerModel) -> list[Image]:
-    return [layer for layer in viewer.layers if mark_of(layer).get("role") == TRAINING_PREVIEW]
+def _maps_of(preview: Preview) -> dict[str, NDArray[np.float32]]:
+    """Return the density maps of a preview in the order in which they are shown."""
+    if preview.teacher is None:
+        return {"ground truth": preview.truth, "prediction": preview.prediction}
+    return {
+        "teacher": preview.teacher,
+        "student": preview.prediction,
+        "ground truth": preview.truth,
+    }
 
 
-def _preview_looks(part: str, factor: int) -> dict[str, str]:
+def _previews(viewer: ViewerModel, *, has_teacher: bool) -> list[Image]:
+    """Return the previews of trainings with, or without, a teacher."""
+    wanted = {"role": TRAINING_PREVIEW, "has_teacher": has_teacher}
+    return [layer for layer in viewer.layers if wanted.items() <= mark_of(layer).items()]
+
+
+def _previews_by_part(viewer: ViewerModel, *, has_teacher: bool) -> dict[str, Image]:
+    """Return previews but not the copies that the user made of them, which come later."""
+    previews = _previews(viewer, has_teacher=has_teacher)
+    return {mark_of(layer)["part"]: layer for layer in reversed(previews)}
+
+
+def _add_preview(viewer: ViewerModel, layer: Image) -> None:
+    # in a cell of the grid, nothing else tells what is shown
+    layer.name_overlay.visible = True
+    viewer.add_layer(layer)
+
+
+def _looks(part: str, factor: int) -> dict[str, str]:
     if part == "frame":
         return {"name": "preview: frame", "colormap": "gray"}
     return {"name": f"preview: {part} ×{factor}", "colormap": "inferno"}
@@ -267,7 +391,7 @@ def _update_image(
     set_mark(layer, {**mark, "contrast_limits": noted})
 
 
-def _contrast_of_density(image: NDArray[Any]) -> tuple[float, float]:
+def contrast_of_density(image: NDArray[Any]) -> tuple[float, float]:
     """Return contrast limits from the pixels that hold something; most hold nothing."""
     # whole rows, since a stride along them would miss some columns altogether
     rows = image.reshape(-1, image.shape[-1])[:: max(1, image.size // _PIXELS_FOR_CONTRAST)]

@@ -21,6 +21,7 @@ from napari_dl4smlm.widgets.layers.placement import (
     frame_axis,
     index_in,
     move,
+    on_same_place,
     positions_transform,
     require_pixel_size,
     world_positions_nm,
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
     from numpy.typing import NDArray
+
+PROCESSED = "processed localizations"
+"""Role of a layer of what was made from other localizations."""
 
 _FEATURES = ("photons", "sigma_nm", "background", "uncertainty_nm", "confidence")
 _WHOLE_NUMBERS = {"id", "detections"}
@@ -135,14 +139,93 @@ def show_localizations(
     """
     size_nm = require_pixel_size(source_layer, pixel_size_nm)
     mark = {"role": "localizations", "movie": source_layer.name, **(metadata or {})}
-    data, features = _data_and_features(localizations, source_layer.ndim, frame_axis(source_layer))
+    content = _data_and_features(localizations, source_layer.ndim, frame_axis(source_layer))
     transform = positions_transform(source_layer, size_nm)
     layer = find_marked(viewer, Points, name, source_layer.ndim)
     if layer is None:
-        looks = _looks(mark["role"], size_nm)
-        layer = Points(data, name=name, metadata={MARK: mark}, **features, **transform, **looks)
         show_on_movie(viewer, source_layer)
-        return viewer.add_layer(layer)
+        looks = _looks(mark["role"], size_nm)
+        return _add_points(viewer, content, name=name, mark=mark, **transform, **looks)
+    _update_points(layer, content, mark, transform)
+    return layer
+
+
+def show_processed(
+    viewer: ViewerModel,
+    positions_layer: Points,
+    localizations: Localizations,
+    *,
+    name: str,
+    metadata: Mapping[str, Any],
+) -> Points:
+    """Show localizations where those are that they were made from, or update them.
+
+    Parameters
+    ----------
+    viewer
+        Where to show them.
+    positions_layer
+        What they were made from, with positions in nm; it is not changed.
+    localizations
+        Positions in the same coordinates.
+    name
+        A layer of this name and role is updated; looks are left alone.
+    metadata
+        For the layer's mark, beside the role ``processed localizations``.
+    """
+    mark = {"role": PROCESSED, **metadata}
+    ndim = positions_layer.ndim
+    content = _data_and_features(localizations, ndim, _axis_of_frames(positions_layer))
+    transform = on_same_place(positions_layer)
+    layer = find_marked(viewer, Points, name, ndim)
+    # a table that was opened may happen to have this name
+    if layer is None or mark_of(layer)["role"] != PROCESSED:
+        looks = _looks(PROCESSED, _TABLE_MARKER_NM)
+        return _add_points(viewer, content, name=name, mark=mark, **transform, **looks)
+    _update_points(layer, content, mark, transform)
+    return layer
+
+
+def table_place() -> Points:
+    """Return an empty layer that lies where tables from files do, with (frame, y, x) in nm."""
+    return Points(np.empty((0, 3)), units=TABLE_UNITS, axis_labels=AXIS_LABELS)
+
+
+def movie_place(movie_layer: Image, size_nm: float) -> Points:
+    """Return an empty layer on a movie, with positions in nm from its outer corner."""
+    transform = positions_transform(movie_layer, size_nm)
+    return Points(np.empty((0, movie_layer.ndim)), **transform)
+
+
+def _axis_of_frames(positions_layer: Points) -> int | None:
+    """Return the axis that holds frames, of a layer that this package has made."""
+    before = range(positions_layer.ndim - 2)
+    if "frame" not in positions_layer.features:
+        return before[-1] if before else None
+    frame = np.asarray(positions_layer.features["frame"])
+    return next((k for k in before if np.array_equal(positions_layer.data[:, k], frame)), None)
+
+
+def _add_points(
+    viewer: ViewerModel,
+    content: tuple[NDArray[np.float64], dict[str, Any]],
+    *,
+    name: str,
+    mark: dict[str, Any],
+    **attributes: Any,
+) -> Points:
+    data, features = content
+    layer = Points(data, name=name, metadata={MARK: mark}, **features, **attributes)
+    return viewer.add_layer(layer)
+
+
+def _update_points(
+    layer: Points,
+    content: tuple[NDArray[np.float64], dict[str, Any]],
+    mark: dict[str, Any],
+    transform: dict[str, Any],
+) -> None:
+    data, features = content
     # napari keeps those that are gone by then, and fails to recolour them
     layer.selected_data = set()
     layer.data = data
@@ -151,7 +234,6 @@ def show_localizations(
         setattr(layer, attribute, values)
     set_mark(layer, mark)
     move(layer, transform)
-    return layer
 
 
 def table_layer_data(
@@ -257,4 +339,5 @@ def _looks(role: str, marker_nm: float) -> dict[str, Any]:
     if role == "ground truth":
         ring = {"symbol": "disc", "face_color": "transparent", "border_color": "cyan"}
         return {**ring, "size": 2 * marker_nm, "border_width": 0.1}
-    return {"symbol": "cross", "face_color": "yellow", "border_width": 0.0, "size": marker_nm}
+    colour = "magenta" if role == PROCESSED else "yellow"
+    return {"symbol": "cross", "face_color": colour, "border_width": 0.0, "size": marker_nm}

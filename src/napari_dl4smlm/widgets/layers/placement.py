@@ -141,11 +141,40 @@ def positions_transform(movie_layer: Layer, pixel_size_nm: float) -> dict[str, A
     )
 
 
+def drawn_transform(
+    positions_layer: Layer, pixel_nm: float, corner_nm: tuple[float, float]
+) -> dict[str, Any]:
+    """Place an image (y, x) of localizations on the layer of these.
+
+    Parameters
+    ----------
+    positions_layer
+        Its last two axes are y and x in nm.
+    pixel_nm
+        Pixel of the image.
+    corner_nm
+        Position at which the image begins, (y, x).
+
+    Returns
+    -------
+    dict
+        As `upsampled_transform`.
+    """
+    # the centre of the first pixel
+    start = np.add(corner_nm, pixel_nm / 2)
+    return _resampled(positions_layer, step=pixel_nm, start=start, ndim=2)
+
+
 def frame_axis(movie_layer: Image) -> int | None:
     """Return the axis of frames: the one beyond y and x that is longer than 1, or the last."""
     lengths = movie_layer.data.shape[: movie_layer.ndim - 2]
     long = [axis for axis, length in enumerate(lengths) if length > 1]
     return (long or [len(lengths) - 1])[0] if lengths else None
+
+
+def on_same_place(layer: Layer) -> dict[str, Any]:
+    """Return the transform of a layer, for another one with as many axes."""
+    return _resampled(layer, step=1.0, start=np.zeros(2), ndim=layer.ndim)
 
 
 def index_in(movie_layer: Layer, points_layer: Points) -> NDArray[np.float64]:
@@ -156,14 +185,32 @@ def index_in(movie_layer: Layer, points_layer: Points) -> NDArray[np.float64]:
     NDArray
         Shape (points, axes of the movie); not rounded, and 0 on axes that the points do not have.
     """
-    world = _in_world(points_layer)
-    in_movie = np.zeros((len(world), movie_layer.ndim))
+    return seen_in(movie_layer, points_layer, points_layer.data)
+
+
+def seen_in(layer: Layer, other: Layer, places: NDArray[Any]) -> NDArray[np.float64]:
+    """Return places of another layer as indices of the layer that is seen below them.
+
+    Parameters
+    ----------
+    layer
+        What the indices are of.
+    other, places
+        A layer, and indices of it, shape (N, its axes).
+
+    Returns
+    -------
+    NDArray
+        Shape (N, axes of the layer); not rounded, and 0 on axes that the other one does not have.
+    """
+    world = _apply(_to_world(other), places)
+    in_layer = np.zeros((len(world), layer.ndim))
     # napari aligns the axes at the last one
-    for axis in range(-min(movie_layer.ndim, points_layer.ndim), 0):
+    for axis in range(-min(layer.ndim, other.ndim), 0):
         # where units cannot be compared, napari too takes the numbers as they are
-        factor = _conversion(points_layer.units[axis], movie_layer.units[axis])
-        in_movie[:, axis] = world[:, axis] * (1.0 if factor is None else factor)
-    return _apply(_to_world(movie_layer).inverse, in_movie)
+        factor = _conversion(other.units[axis], layer.units[axis])
+        in_layer[:, axis] = world[:, axis] * (1.0 if factor is None else factor)
+    return _apply(_to_world(layer).inverse, in_layer)
 
 
 def world_positions_nm(points_layer: Points) -> NDArray[np.float64] | None:

@@ -25,9 +25,9 @@ from napari_dl4smlm.backend.prediction.events import (
     PredictionStarted,
     PredictionStopped,
 )
+from napari_dl4smlm.widgets.command_panel import CommandPanel
 from napari_dl4smlm.widgets.fold import Fold
-from napari_dl4smlm.widgets.predict.buttons import PredictionButtons
-from napari_dl4smlm.widgets.predict.command import CommandPanel, predict_commands
+from napari_dl4smlm.widgets.predict.command import predict_commands
 from napari_dl4smlm.widgets.predict.files import (
     FileFailed,
     FilesLeft,
@@ -35,6 +35,7 @@ from napari_dl4smlm.widgets.predict.files import (
     result_folders,
 )
 from napari_dl4smlm.widgets.predict.terms import describe_progress
+from napari_dl4smlm.widgets.run_buttons import RunButtons
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,7 +72,7 @@ class BatchPanel(QWidget):
         self._into.setPlaceholderText("results: NAME-prediction, beside each file")
         self._browse = QToolButton()
         self._browse.setText("…")
-        self.buttons = PredictionButtons(
+        self.buttons = RunButtons(
             "Predict files", "Predict all files, each to its own folder"
         )
         self._command = CommandPanel()

@@ -6,35 +6,34 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGridLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_dl4smlm.backend.acquisition.frames import parse_frame_range
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.prediction.config import PredictionConfig
 from napari_dl4smlm.backend.prediction.mismatch import mismatches, pixel_size_used
-from napari_dl4smlm.widgets.forms.columns import title_label, two_columns
+from napari_dl4smlm.widgets.forms.columns import editor_row
 from napari_dl4smlm.widgets.forms.config_form import ConfigForm
 from napari_dl4smlm.widgets.forms.titled_rows import Message
 from napari_dl4smlm.widgets.layers.layers import calibrate
 from napari_dl4smlm.widgets.predict.calibration import LayerCalibration
-from napari_dl4smlm.widgets.predict.model import ModelPicker
-from napari_dl4smlm.widgets.predict.movie import MoviePicker
 from napari_dl4smlm.widgets.predict.terms import automatic_pixel_size, automatic_threshold
+from napari_dl4smlm.widgets.sources.devices import usable_devices
 from napari_dl4smlm.widgets.sources.latest_run import LatestRun
+from napari_dl4smlm.widgets.sources.model_picker import ModelPicker
+from napari_dl4smlm.widgets.sources.movie_picker import MoviePicker
 from napari_dl4smlm.widgets.worker import EventWorker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from napari.components import ViewerModel
     from napari.layers import Layer
 
-    from napari_dl4smlm.backend.models.device import DeviceInfo
-    from napari_dl4smlm.widgets.forms.field_editors import Editor
 
 _OF_MOVIE = ("frames", "pixel_size_nm")
 _OF_RUN = ("threshold", "device")
-_ADVANCED = ("batch_size", "tile_size")
+_ADVANCED = ("backend", "precision", "batch_size", "tile_size")
 
 _ABOUT_MOVIE = "Image layer to predict; a file becomes a layer"
 _ABOUT_MODEL = "Model file (.safetensors) that training wrote"
@@ -161,10 +160,10 @@ class PredictionForm(QWidget):
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(_row("Movie", _ABOUT_MOVIE, self.movie))
+        layout.addLayout(editor_row("Movie", _ABOUT_MOVIE, self.movie))
         for widget in (self._of_movie, self._range_fault, self._calibration):
             layout.addWidget(widget)
-        layout.addLayout(_row("Model", _ABOUT_MODEL, self.model))
+        layout.addLayout(editor_row("Model", _ABOUT_MODEL, self.model))
         for widget in (self._warnings, self._of_run):
             layout.addWidget(widget)
 
@@ -180,7 +179,7 @@ class PredictionForm(QWidget):
         self._compare()
         if card is not None and not self._knows_devices:
             self._knows_devices = True
-            self._devices.start(lambda stop: _list_devices())
+            self._devices.start(lambda stop: usable_devices())
         self.changed.emit()
 
     def _range_problem(self) -> str | None:
@@ -221,20 +220,8 @@ class PredictionForm(QWidget):
         # the layer tells it now
         self._of_movie.set_values({"pixel_size_nm": None})
 
-    def _on_devices(self, devices: list[DeviceInfo]) -> None:
-        usable = {
-            device.name: f"{device.name} · {device.description}"
-            for device in devices
-            if device.available
-        }
+    def _on_devices(self, usable: dict[str, str]) -> None:
         self._of_run.set_choices("device", {"auto": f"auto ({next(iter(usable))})"} | usable)
-
-
-def _list_devices() -> Iterator[list[DeviceInfo]]:
-    # imports torch, and starts each GPU
-    from napari_dl4smlm.backend.models.device import available_devices
-
-    yield available_devices()
 
 
 def _message_of(check: Callable[[], object]) -> str | None:
@@ -244,13 +231,3 @@ def _message_of(check: Callable[[], object]) -> str | None:
     except InputError as error:
         return str(error)
     return None
-
-
-def _row(title: str, tooltip: str, editor: Editor) -> QGridLayout:
-    """Make a row in the columns of the forms, with what belongs to it below."""
-    row = two_columns(QGridLayout())
-    row.addWidget(title_label(title, tooltip), 0, 0)
-    row.addWidget(editor, 0, 1)
-    if editor.below is not None:
-        row.addWidget(editor.below, 1, 0, 1, 2)
-    return row

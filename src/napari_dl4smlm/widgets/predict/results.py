@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from napari.utils.notifications import show_error
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.widgets.fold import Fold
 from napari_dl4smlm.widgets.forms.titled_rows import Message
 from napari_dl4smlm.widgets.localization_table import LocalizationTable
+from napari_dl4smlm.widgets.saving import written
 from napari_dl4smlm.widgets.worker import EventWorker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from napari_dl4smlm.widgets.predict.overlays import PredictionOverlays
     from napari_dl4smlm.widgets.predict.run import PredictedMovie
@@ -98,7 +98,7 @@ class ResultsPanel(QWidget):
         if self._saver.is_running:
             self._saved.show_text(_SAVING)
             return
-        self._saver.start(lambda stop: _written(path, write))
+        self._saver.start(lambda stop: written(path, write))
         self._show_buttons()
 
     def _on_not_saved(self, message: str, details: str) -> None:
@@ -136,14 +136,3 @@ class ResultsPanel(QWidget):
         if chosen:
             path = Path(chosen)
             save(path if path.suffix else path.with_suffix(suffix))
-
-
-def _written(path: Path, write: Callable[[], None]) -> Iterator[Path]:
-    try:
-        write()
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written ({error.strerror or error}). If there was a file of that "
-            "name, it is as it was. Make room, or choose another place."
-        ) from error
-    yield path

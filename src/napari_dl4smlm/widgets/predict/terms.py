@@ -1,55 +1,15 @@
-"""What the user reads about a model and the progress of a prediction."""
+"""What the user reads about the options and the progress of a prediction."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_dl4smlm.backend.prediction.config import UNCALIBRATED_THRESHOLD
 from napari_dl4smlm.widgets.durations import duration
-from napari_dl4smlm.widgets.train.facts import MODEL_LABELS
 
 if TYPE_CHECKING:
     from napari_dl4smlm.backend.models.model_file import ModelCard
     from napari_dl4smlm.backend.prediction.events import BatchPredicted, BatchReduced
-
-
-def architecture_label(card: ModelCard) -> str:
-    """Return the name of a network as its paper writes it."""
-    return MODEL_LABELS.get(card.architecture, card.architecture)
-
-
-def describe_model(card: ModelCard) -> str:
-    """Tell what a model was trained for."""
-    pixel = "unknown pixel size" if card.pixel_size_nm is None else f"{card.pixel_size_nm:.4g} nm"
-    intensities = card.normalization
-    lines = [
-        f"{architecture_label(card)} · ×{card.upsampling_factor} · {pixel}",
-        *_describe_simulation(card.training.get("simulation")),
-        f"background {intensities.background:.4g}, spots to {intensities.brightest:.4g} counts",
-    ]
-    if card.calibration is None:
-        lines.append("threshold not calibrated")
-    else:
-        found = card.calibration
-        lines.append(
-            f"threshold {found.threshold:.2g}, calibrated · Jaccard index {found.jaccard:.2f}"
-        )
-    return "\n".join(lines)
-
-
-def _describe_simulation(simulation: Any) -> list[str]:
-    """Tell what the spots were like, if they were simulated."""
-    match simulation:
-        case {"psf": {"kind": "gaussian", "sigma_nm": sigma}, "density": density}:
-            return [f"simulated spots of σ {_range(sigma)} nm · {_range(density)} per µm²"]
-        case {"density": density}:
-            return [f"simulated, {_range(density)} emitters per µm²"]
-    return []
-
-
-def _range(value: float | list[float]) -> str:
-    numbers = value if isinstance(value, list) else [value]
-    return "–".join(f"{number:.4g}" for number in numbers)
 
 
 def automatic_threshold(card: ModelCard | None) -> str:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QFileDialog, QMenu, QToolButton
 
 from napari_dl4smlm.widgets.forms.field_editors import ChoiceEditor, Editor
+from napari_dl4smlm.widgets.sources.dropped_file import dropped_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from napari.layers import Layer
-    from qtpy.QtCore import QMimeData
     from qtpy.QtGui import QDragEnterEvent, QDropEvent
 
 MOVIE_FILES = "Movies (*.tif *.tiff *.btf *.tf8 *.npy);;All files (*)"
@@ -109,22 +109,15 @@ class SourceBox(Editor):
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
         """Welcome one file, or a folder where that may be chosen."""
-        if event is not None and self._dropped(event.mimeData()) is not None:
+        if event is not None and dropped_file(event, folders=self._folders) is not None:
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent | None) -> None:
         """Choose the file that was dropped."""
-        path = None if event is None else self._dropped(event.mimeData())
+        path = None if event is None else dropped_file(event, folders=self._folders)
         if event is not None and path is not None:
             event.acceptProposedAction()
             self.set_value(path)
-
-    def _dropped(self, data: QMimeData | None) -> Path | None:
-        urls = [] if data is None else data.urls()
-        if len(urls) != 1 or not urls[0].isLocalFile():
-            return None
-        path = Path(urls[0].toLocalFile())
-        return path if self._folders or not path.is_dir() else None
 
     def _offer(self) -> None:
         self._choice.set_choices(

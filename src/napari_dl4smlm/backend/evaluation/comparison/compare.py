@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from napari_dl4smlm.backend.evaluation.comparison.candidates import Candidate
     from napari_dl4smlm.backend.evaluation.comparison.data_set import OpenDataSet
     from napari_dl4smlm.backend.evaluation.comparison.events import ComparisonEvent
+    from napari_dl4smlm.backend.evaluation.comparison.result import DataSet
     from napari_dl4smlm.backend.evaluation.comparison.speed import Speed
     from napari_dl4smlm.backend.evaluation.quality import Quality
     from napari_dl4smlm.backend.evaluation.scores import ImageScores
@@ -205,7 +207,7 @@ class _Comparing:
                 quality=quality,
             )
         )
-        yield ModelCompared(self._done[-1])
+        yield ModelCompared(self._done[-1], self._comparison())
 
     def _predict(
         self, candidate: Candidate
@@ -265,12 +267,17 @@ class _Comparing:
             yield SpeedMeasured(candidate.label, speed)
         return speeds
 
+    @cached_property
+    def _description(self) -> DataSet:
+        # goes through all frames
+        return self._data.describe(self._whole)
+
     def _stopped(self) -> bool:
         return self._stop is not None and self._stop.is_set()
 
     def _comparison(self) -> Comparison:
         return Comparison(
-            data=self._data.describe(self._whole),
+            data=self._description,
             models=tuple(self._done),
             devices=tuple(config.device for config in self._configs),
             seed=self._seed,

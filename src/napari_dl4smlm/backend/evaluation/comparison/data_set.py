@@ -12,7 +12,7 @@ import numpy as np
 from napari_dl4smlm.backend.acquisition.frames import open_frames, parse_frame_range
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.evaluation.comparison.images import (
-    draw_truth,
+    draw_positions,
     group_frames,
     sum_images,
 )
@@ -83,9 +83,10 @@ class OpenDataSet:
         if self.emitters is None:
             return None
         return [
-            draw_truth(
+            draw_positions(
                 self.emitters.in_frames(group),
-                self.movie,
+                height=self.movie.height,
+                width=self.movie.width,
                 pixel_size_nm=self.pixel_size_nm,
                 upsampling_factor=self.upsampling_factor,
             )

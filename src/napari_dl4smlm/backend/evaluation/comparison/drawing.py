@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from napari_dl4smlm.backend.evaluation.comparison.images import refine
+from napari_dl4smlm.backend.evaluation.comparison.common_grid import refined_images
 from napari_dl4smlm.backend.evaluation.comparison.pareto import pareto_frontier
 from napari_dl4smlm.backend.figures.accuracy import draw_accuracy
 from napari_dl4smlm.backend.figures.comparison import (
@@ -26,11 +26,32 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from napari_dl4smlm.backend.evaluation.comparison.columns import Column
     from napari_dl4smlm.backend.evaluation.comparison.result import Comparison
     from napari_dl4smlm.backend.evaluation.comparison.table import ComparisonTable
 
 # what stands for accuracy beside speed: the first that all models have
 _WORTH = ("jaccard", "frc_resolution", "rsp")
+
+
+@dataclass(frozen=True)
+class Pareto:
+    """Accuracy against speed.
+
+    Attributes
+    ----------
+    cost, worth
+        The columns of the table.
+    trades
+        By the label of the model.
+    frontier
+        Models that no other one beats in both, by rising cost.
+    """
+
+    cost: Column
+    worth: Column
+    trades: dict[str, Trade]
+    frontier: list[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +105,8 @@ def draw_comparison(comparison: Comparison, table: ComparisonTable) -> Iterator[
     yield from _quality(comparison)
 
 
-def _pareto(table: ComparisonTable, device: str) -> Iterator[DrawnFigure]:
+def find_pareto(table: ComparisonTable, device: str) -> Pareto | None:
+    """Put accuracy against the time on a device; ``None`` if no accuracy is known of all models."""
     columns = {column.name: column for column in table.columns}
     cost = columns[f"ms_per_frame_{device}"]
     for name in _WORTH:
@@ -92,7 +114,7 @@ def _pareto(table: ComparisonTable, device: str) -> Iterator[DrawnFigure]:
             worth = columns[name]
             break
     else:
-        return
+        return None
     times = table.cells(cost.name)
     trades: dict[str, Trade] = {}
     for label, cell in table.cells(worth.name).items():
@@ -105,6 +127,32 @@ def _pareto(table: ComparisonTable, device: str) -> Iterator[DrawnFigure]:
     frontier = pareto_frontier(
         {label: (trade.cost, sign * trade.worth) for label, trade in trades.items()}
     )
+    return Pareto(cost, worth, trades, frontier)
+
+
+def draw_accuracies(
+    comparison: Comparison, *, against: Literal["density", "photons"] | None = None
+) -> Figure:
+    """Draw accuracy against density, photons or, by default, both, as far as they are known.
+
+    Raises
+    ------
+    InputError
+        Nothing is known, or there are more models than can be told apart.
+    """
+    models = comparison.models
+    by_density = {literal(m.label): m.by_density for m in models if m.by_density is not None}
+    by_photons = {literal(m.label): m.by_photons for m in models if m.by_photons is not None}
+    return draw_accuracy(
+        None if against == "photons" else by_density, None if against == "density" else by_photons
+    )
+
+
+def _pareto(table: ComparisonTable, device: str) -> Iterator[DrawnFigure]:
+    found = find_pareto(table, device)
+    if found is None:
+        return
+    cost, worth = found.cost, found.worth
     yield DrawnFigure(
         name=f"pareto_{device.replace(':', '_')}",
         title=f"Accuracy against speed on {device}",
@@ -113,7 +161,9 @@ def _pareto(table: ComparisonTable, device: str) -> Iterator[DrawnFigure]:
             f"{device}. The line joins the models that no other one beats in both; bars are 95 % "
             "intervals. Whether a model is better than its neighbour on the line, the table tells."
         ),
-        figure=draw_pareto(trades, frontier=frontier, xlabel=cost.title, ylabel=worth.title),
+        figure=draw_pareto(
+            found.trades, frontier=found.frontier, xlabel=cost.title, ylabel=worth.title
+        ),
         kind="svg",
     )
 
@@ -123,11 +173,9 @@ def _images(comparison: Comparison) -> DrawnFigure:
     images: dict[str, NDArray[np.floating]] = {}
     if data.true_image is not None:
         images["ground truth"] = data.true_image
-    for model in comparison.models:
-        times = data.height * data.upsampling_factor // model.image.shape[0]
+    for name, image in refined_images(comparison).items():
         # a model may be called as the truth is
-        label = model.label if model.label not in images else f"{model.label} (model)"
-        images[label] = refine(model.image, times)
+        images[name if name not in images else f"{name} (model)"] = image
     return DrawnFigure(
         name="images",
         title="Images",
@@ -143,10 +191,10 @@ def _images(comparison: Comparison) -> DrawnFigure:
 def _differences(comparison: Comparison) -> DrawnFigure:
     data = comparison.data
     assert data.true_image is not None
-    images = {}
-    for model in comparison.models:
-        times = data.height * data.upsampling_factor // model.image.shape[0]
-        images[model.label] = scaled(refine(model.image, times), data.true_image, "sum")
+    images = {
+        label: scaled(image, data.true_image, "sum")
+        for label, image in refined_images(comparison).items()
+    }
     return DrawnFigure(
         name="differences",
         title="Where the images are wrong",
@@ -163,13 +211,6 @@ def _differences(comparison: Comparison) -> DrawnFigure:
 
 
 def _accuracy(comparison: Comparison) -> DrawnFigure:
-    models = comparison.models
-    by_density = {
-        literal(model.label): model.by_density for model in models if model.by_density is not None
-    }
-    by_photons = {
-        literal(model.label): model.by_photons for model in models if model.by_photons is not None
-    }
     return DrawnFigure(
         name="accuracy",
         title="Accuracy against density and photons",
@@ -178,7 +219,7 @@ def _accuracy(comparison: Comparison) -> DrawnFigure:
             "the table of true positions has them. Bars are standard errors; the rim of the field "
             "is not left out here."
         ),
-        figure=draw_accuracy(by_density, by_photons),
+        figure=draw_accuracies(comparison),
         kind="svg",
     )
 

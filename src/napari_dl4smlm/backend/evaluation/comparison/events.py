@@ -60,9 +60,18 @@ class SpeedMeasured:
 
 @dataclass(frozen=True, eq=False)
 class ModelCompared:
-    """All is known about one more model."""
+    """All is known about one more model.
+
+    Attributes
+    ----------
+    model
+        The model.
+    comparison
+        Of the models that are done: what there is should a later one fail.
+    """
 
     model: ComparedModel
+    comparison: Comparison
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_dl4smlm.backend.acquisition.frames import FrameStack
     from napari_dl4smlm.backend.evaluation.scores import ImageScores
     from napari_dl4smlm.backend.localizations.table import Localizations
 
@@ -25,7 +24,7 @@ _GROUPS = 10
 """Each keeps an image in memory; with ten, the interval is 15 % longer than with very many."""
 
 TRUTH_SIGMA_PX = 1.0
-"""Width, in pixels of the common grid, of the Gaussian that is drawn for a true emitter."""
+"""Width, in pixels of the common grid, of the Gaussian that is drawn for an emitter."""
 
 # bounds the memory for the spots that are drawn at a time
 _EMITTERS_AT_A_TIME = 20_000
@@ -68,18 +67,28 @@ def refine(image: NDArray[np.floating], times: int) -> NDArray[np.floating]:
     return np.repeat(np.repeat(image, times, axis=0), times, axis=1) / times**2
 
 
-def draw_truth(
-    emitters: Localizations, frames: FrameStack, *, pixel_size_nm: float, upsampling_factor: int
+def draw_positions(
+    table: Localizations, *, height: int, width: int, pixel_size_nm: float, upsampling_factor: int
 ) -> NDArray[np.float32]:
-    """Draw all emitters of some frames into one image on the common grid."""
-    positions_nm = emitters.positions_nm()
-    shape = (frames.height * upsampling_factor, frames.width * upsampling_factor)
+    """Draw emitters of all frames into one image on the common grid, each with the same blur.
+
+    Parameters
+    ----------
+    table
+        True emitters, or localizations.
+    height, width, pixel_size_nm
+        Of the frames, in camera pixels, and of these.
+    upsampling_factor
+        Of the grid.
+    """
+    positions_nm = table.positions_nm()
+    shape = (height * upsampling_factor, width * upsampling_factor)
     image = np.zeros(shape, dtype=np.float32)
     for first in range(0, len(positions_nm), _EMITTERS_AT_A_TIME):
         image += render_density_map(
             positions_nm[first : first + _EMITTERS_AT_A_TIME],
-            height=frames.height,
-            width=frames.width,
+            height=height,
+            width=width,
             pixel_size_nm=pixel_size_nm,
             upsampling_factor=upsampling_factor,
             sigma_px=TRUTH_SIGMA_PX,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from pathlib import Path
@@ -66,9 +67,7 @@ def save_comparison(
         one PNG for each figure.
     """
     folder = Path(folder)
-    with atomic_file(folder / TABLE) as temporary:
-        _write_table(temporary, table)
-        set_aside(folder / TABLE)
+    write_table(folder / TABLE, table)
     with atomic_file(folder / NUMBERS) as temporary:
         text = json.dumps(describe(comparison, table), indent=1, ensure_ascii=False)
         temporary.write_text(text + "\n", encoding="utf-8")
@@ -80,6 +79,33 @@ def save_comparison(
         save_figure(drawn.figure, path)
         paths.append(path)
     return paths
+
+
+def write_table(path: str | os.PathLike[str], table: ComparisonTable) -> None:
+    """Write ``comparison.csv`` under any name; a file of that name is kept aside."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(table_text(table), encoding="utf-8", newline="")
+        set_aside(path)
+
+
+def table_text(table: ComparisonTable) -> str:
+    """Write one row for each model: every value and the ends of its interval, as CSV."""
+    names = [
+        name
+        for column in table.columns
+        for name in (column.name, f"{column.name}_low", f"{column.name}_high")
+    ]
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(["model", *names])
+    for label in table.labels:
+        row: list[str | float] = [label]
+        for column in table.columns:
+            cell = table.cells(column.name)[label]
+            values = (_finite(cell.value), *_ends(cell))
+            row += ["" if value is None else value for value in values]
+        writer.writerow(row)
+    return text.getvalue()
 
 
 def describe(comparison: Comparison, table: ComparisonTable) -> dict[str, JsonValue]:
@@ -157,24 +183,6 @@ def _describe_cell(cell: Cell) -> dict[str, JsonValue]:
             "high": None if behind.interval is None else _finite(behind.interval.high),
         }
     return described
-
-
-def _write_table(path: Path, table: ComparisonTable) -> None:
-    names = [
-        name
-        for column in table.columns
-        for name in (column.name, f"{column.name}_low", f"{column.name}_high")
-    ]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["model", *names])
-        for label in table.labels:
-            row: list[str | float] = [label]
-            for column in table.columns:
-                cell = table.cells(column.name)[label]
-                values = (_finite(cell.value), *_ends(cell))
-                row += ["" if value is None else value for value in values]
-            writer.writerow(row)
 
 
 def _ends(cell: Cell) -> tuple[float | None, float | None]:

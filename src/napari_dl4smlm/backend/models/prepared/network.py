@@ -14,7 +14,7 @@ from napari_dl4smlm.backend.models.prepared.convolutions import PreparedConv
 from napari_dl4smlm.backend.models.prepared.rewriting import rewrite
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from torch import fx
 
@@ -33,8 +33,8 @@ class PreparedNetwork(nn.Module):
     Attributes
     ----------
     precision
-        What it is computed with. If that has 16 bits, a layer that sees the frames as they are, on
-        the grid of the camera, and maps have single precision: they cost little time, and much of
+        What it is computed with. If that has 16 bits, layers that see frames or maps, enlarged or
+        not, and layers that make a map have single precision: they cost little time, and much of
         the accuracy would be lost in them.
     upsampling_factor, alignment, halo
         As in `SuperResolutionNetwork`.
@@ -150,11 +150,24 @@ def _map_dtype(precision: Precision) -> torch.dtype:
 def _place(density: fx.GraphModule, device: torch.device, precision: Precision) -> fx.GraphModule:
     # the types first, since not every device has double precision
     density.to(_map_dtype(precision))
-    frames = next(iter(density.graph.nodes))
-    see_frames = {user.target for user in frames.users}
-    for name, layer in density.named_modules():
-        if isinstance(layer, PreparedConv) and layer.out_channels > 1 and name not in see_frames:
-            layer.to(getattr(torch, precision))
+    for layer in _layers_of_features(density):
+        layer.to(getattr(torch, precision))
     # the layout of the weights becomes that of the features; PyTorch does not declare the argument
     density.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return density
+
+
+def _layers_of_features(density: fx.GraphModule) -> Iterator[PreparedConv]:
+    """Find the layers that turn features into features: neither sees nor makes frames or maps."""
+    features: set[fx.Node] = set()
+    for node in density.graph.nodes:
+        sees_features = any(source in features for source in node.all_input_nodes)
+        layer = density.get_submodule(node.target) if node.op == "call_module" else None
+        if not isinstance(layer, PreparedConv):
+            # enlarged, pooled or added to each other, frames are still frames
+            if sees_features:
+                features.add(node)
+        elif layer.out_channels > 1:
+            features.add(node)
+            if sees_features:
+                yield layer

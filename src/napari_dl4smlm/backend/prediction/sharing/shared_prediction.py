@@ -12,6 +12,7 @@ from napari_dl4smlm.backend.atomic_file import atomic_file, set_aside
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.table import Localizations
 from napari_dl4smlm.backend.localizations.thunderstorm import ThunderstormWriter
+from napari_dl4smlm.backend.prediction.backends.candidates import REFERENCE
 from napari_dl4smlm.backend.prediction.config import PredictionConfig
 from napari_dl4smlm.backend.prediction.events import (
     BatchPredicted,
@@ -117,6 +118,9 @@ class _Worker:
         self._model = model
         self._movie = movie
         self._folder = folder
+        # tried on every piece, they could differ from one to the next
+        automatic = [name for name in REFERENCE._fields if getattr(config, name) == "auto"]
+        config = config.model_copy(update={name: getattr(REFERENCE, name) for name in automatic})
         self._config = config
         self._stop = stop
         # refuses what cannot be predicted, before any folder is made

@@ -1,0 +1,185 @@
+"""A rewritten network as a model of OpenVINO, layer by layer.
+
+OpenVINO's own converter traces a network as it is run, which the layers here, made for PyTorch's
+kernels, would not survive; and it tells its makers over the network that it was used.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import openvino
+import torch
+from openvino import opset13 as ops
+from torch import Tensor, nn
+
+from napari_dl4smlm.backend.models.network import GaussianBlur
+from napari_dl4smlm.backend.models.prepared.convolutions import (
+    ActivatedConv,
+    DoublingConv,
+    MapConv,
+    PooledConv,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch import fx
+
+Node = Any
+"""Of a model of OpenVINO."""
+
+_FUNCTIONS: dict[object, Callable[..., Node]] = {
+    operator.add: ops.add,
+    operator.sub: ops.subtract,
+    operator.mul: ops.multiply,
+    operator.truediv: ops.divide,
+    torch.cat: lambda parts, dim: ops.concat(parts, dim),
+}
+
+
+def openvino_model(density: fx.GraphModule, height: int, width: int) -> Node:
+    """Translate what `rewrite` returns.
+
+    Parameters
+    ----------
+    density
+        On the CPU.
+    height, width
+        Size of the one frame that the model takes at a time.
+
+    Returns
+    -------
+    openvino.Model
+        From shape (1, 1, Y, X) to (1, 1, f Y, f X), both in single precision.
+
+    Raises
+    ------
+    TypeError
+        For a layer that has no translation.
+    """
+    nodes: dict[fx.Node, Node] = {}
+
+    def translated(argument: Any) -> Any:
+        if isinstance(argument, list | tuple):
+            return [translated(part) for part in argument]
+        if isinstance(argument, int | float):
+            return _constant(torch.tensor(float(argument)))
+        return nodes[argument]
+
+    for node in density.graph.nodes:
+        inputs = [translated(argument) for argument in node.args] if node.op != "output" else []
+        match node.op:
+            case "placeholder":
+                frames = ops.parameter([1, 1, height, width], np.float32)
+                nodes[node] = frames
+            case "get_attr":
+                nodes[node] = _constant(operator.attrgetter(node.target)(density))
+            case "call_module":
+                nodes[node] = _layer(density.get_submodule(node.target), inputs)
+            case "call_function":
+                nodes[node] = _FUNCTIONS[node.target](*inputs, **node.kwargs)
+            case "output":
+                result = nodes[node.args[0]]
+    return openvino.Model([result], [frames])
+
+
+def _layer(layer: nn.Module, inputs: Sequence[Node]) -> Node:
+    features = inputs[0]
+    match layer:
+        case ActivatedConv(weight=weight, bias=bias, slope=slope):
+            return _activated(_conv(features, weight, bias), slope)
+        case MapConv(columns=columns, bias=bias, slope=slope):
+            joined = features if len(inputs) == 1 else ops.concat(inputs, 1)
+            return _activated(_conv(joined, columns.permute(3, 1, 2, 0), bias), slope)
+        case DoublingConv():
+            return _doubled(layer, features)
+        case PooledConv():
+            return _pooled(layer, features)
+        case GaussianBlur(kernel=kernel):
+            blurred_in_y = _conv(features, kernel.view(1, 1, -1, 1), None)
+            return _conv(blurred_in_y, kernel.view(1, 1, 1, -1), None)
+        case nn.MaxPool2d(kernel_size=int(size)):
+            window = [size, size]
+            return ops.max_pool(features, window, [1, 1], [0, 0], [0, 0], window).output(0)
+        case nn.AvgPool2d(kernel_size=int(size)):
+            window = [size, size]
+            return ops.avg_pool(features, window, [0, 0], [0, 0], window, exclude_pad=True)
+        case nn.Upsample(mode="nearest" | "bicubic", scale_factor=float(factor)):
+            return _enlarged(features, factor, layer.mode)
+        case nn.Identity():
+            return features
+        case _:
+            raise TypeError(f"{type(layer).__name__} has no translation for OpenVINO")
+
+
+def _conv(features: Node, weight: Tensor, bias: Tensor | None) -> Node:
+    padding = [size // 2 for size in weight.shape[2:]]
+    output = ops.convolution(features, _constant(weight), [1, 1], padding, padding, [1, 1])
+    return _biased(output, bias)
+
+
+def _doubled(layer: DoublingConv, features: Node) -> Node:
+    # measured on all networks in all precisions; a single channel leaves the kernels for transposed
+    # convolutions almost idle
+    if layer.out_channels > 1:
+        kernel = _constant(layer.transposed)
+        fine = ops.convolution_backprop_data(
+            features, kernel, [2, 2], pads_begin=[1, 1], pads_end=[1, 1]
+        )
+        return _activated(_biased(fine, layer.bias), layer.slope)
+    # the slots of a shuffled cell begin one fine pixel before those of a coarse one, so that the
+    # order of the phases is turned round
+    phases = torch.unflatten(layer.phases, 0, (2, 2, -1)).flip(0, 1).flatten(0, 2)
+    bias = None if layer.bias is None else layer.bias.repeat(4)
+    cells = _activated(_conv(features, phases, bias), layer.slope)
+    shuffled = ops.depth_to_space(cells, "blocks_first", 2)
+    return ops.slice(shuffled, [1, 1], [-1, -1], [1, 1], [2, 3])
+
+
+def _pooled(layer: PooledConv, frames: Node) -> Node:
+    responses = _activated(_conv(frames, layer.weight, layer.bias), layer.slope)
+    channels = torch.arange(9 * layer.out_channels).view(3, 3, -1)
+    first, second = torch.tensor(layer.cells).T
+    # pooled in y, then in x
+    rows = _maximum_of_channels(responses, channels[first], channels[second])
+    channels = torch.arange(3 * len(first) * layer.out_channels).view(len(first), 3, -1)
+    cells = _maximum_of_channels(rows, channels[:, first], channels[:, second])
+    return ops.depth_to_space(cells, "blocks_first", len(first))
+
+
+def _maximum_of_channels(features: Node, first: Tensor, second: Tensor) -> Node:
+    return ops.maximum(
+        *(ops.gather(features, channels.flatten().numpy(), 1) for channels in (first, second))
+    )
+
+
+def _enlarged(features: Node, factor: float, mode: str) -> Node:
+    nearest = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    bicubic = {"coordinate_transformation_mode": "half_pixel", "cube_coeff": -0.75}
+    return ops.interpolate(
+        features,
+        np.array([factor, factor], np.float32),
+        "nearest" if mode == "nearest" else "cubic",
+        "scales",
+        axes=[2, 3],
+        **(nearest if mode == "nearest" else bicubic),
+    )
+
+
+def _biased(features: Node, bias: Tensor | None) -> Node:
+    return features if bias is None else ops.add(features, _constant(bias.view(1, -1, 1, 1)))
+
+
+def _activated(features: Node, slope: float) -> Node:
+    if slope == 1:
+        return features
+    if slope == 0:
+        return ops.relu(features)
+    return ops.prelu(features, np.array([slope], np.float32))
+
+
+def _constant(values: Tensor) -> Node:
+    return ops.constant(values.detach().float().contiguous().numpy())

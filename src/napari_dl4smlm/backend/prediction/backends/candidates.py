@@ -1,0 +1,109 @@
+"""The libraries and precisions that a network can be run with here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from napari_dl4smlm.backend.errors import DeviceError, InputError
+from napari_dl4smlm.backend.models.compiled import (
+    GraphedNetwork,
+    OpenVinoNetwork,
+    check_openvino,
+    is_openvino_installed,
+    is_x86,
+    openvino_precisions,
+)
+from napari_dl4smlm.backend.models.prepared import available_precisions, prepare
+
+if TYPE_CHECKING:
+    import torch
+
+    from napari_dl4smlm.backend.models.network import SuperResolutionNetwork
+    from napari_dl4smlm.backend.models.prepared import Precision, PreparedNetwork
+    from napari_dl4smlm.backend.prediction.config import PredictionConfig
+
+    RunnableNetwork = PreparedNetwork | GraphedNetwork | OpenVinoNetwork
+    """What takes frames and gives density maps, and knows factor, alignment and halo."""
+
+
+class Candidate(NamedTuple):
+    """A library, and the numbers that it computes with."""
+
+    backend: Literal["torch", "openvino"]
+    precision: Precision
+
+    def __str__(self) -> str:
+        return f"{self.backend} {self.precision}"
+
+
+REFERENCE = Candidate("torch", "float32")
+"""What all others have to agree with."""
+
+
+def candidates_for(
+    config: PredictionConfig, device: torch.device, *, tile_size: int | None
+) -> list[Candidate]:
+    """List what a prediction may be run with: PyTorch first, and the highest precision first.
+
+    Parameters
+    ----------
+    config
+        Its backend and its precision leave out the others.
+    device
+        Where it is going to run.
+    tile_size
+        Side of the tiles, or ``None`` for whole frames. For OpenVINO each size of a tile is a
+        network of its own, so that frames in tiles are left to PyTorch.
+
+    Raises
+    ------
+    InputError
+        The backend asked for is not installed, or cannot predict on this device or in tiles.
+    DeviceError
+        The device does not compute with numbers of the precision asked for.
+    """
+    if config.backend == "openvino":
+        _check_openvino(device, tile_size)
+    offered = [Candidate("torch", precision) for precision in available_precisions(device)]
+    is_possible = device.type == "cpu" and tile_size is None and is_openvino_installed()
+    if is_possible and (config.backend == "openvino" or is_x86()):
+        offered += [Candidate("openvino", precision) for precision in openvino_precisions()]
+    offered = [
+        candidate
+        for candidate in offered
+        if config.backend in ("auto", candidate.backend) and candidate.precision != "float64"
+    ]
+    found = [
+        candidate for candidate in offered if config.precision in ("auto", candidate.precision)
+    ]
+    if not found:
+        names = dict.fromkeys(candidate.precision for candidate in offered)
+        raise DeviceError(
+            f"The device {str(device)!r} does not compute in {config.precision}. Choose one of "
+            f"{', '.join(names)}, or auto."
+        )
+    return sorted(found, key=lambda candidate: candidate.precision != "float32")
+
+
+def build_network(
+    candidate: Candidate, network: SuperResolutionNetwork, device: torch.device
+) -> RunnableNetwork:
+    """Make a trained network run with a candidate; it stays as it is."""
+    if candidate.backend == "openvino":
+        return OpenVinoNetwork(network, candidate.precision)
+    prepared = prepare(network, device, candidate.precision)
+    return GraphedNetwork(prepared) if device.type == "cuda" else prepared
+
+
+def _check_openvino(device: torch.device, tile_size: int | None) -> None:
+    check_openvino()
+    if device.type != "cpu":
+        raise InputError(
+            f"OpenVINO runs on the CPU, but the device is {str(device)!r}. Choose the device cpu, "
+            "or the backend torch."
+        )
+    if tile_size is not None:
+        raise InputError(
+            f"OpenVINO takes whole frames, but these are predicted in tiles of {tile_size} px. "
+            "Choose the backend torch, or longer tiles."
+        )

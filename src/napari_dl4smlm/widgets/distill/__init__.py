@@ -1,0 +1,1 @@
+"""The Distill widget: a small network learns from a large one while you watch."""

@@ -1,0 +1,1 @@
+"""The dock widget that filters, corrects, merges and draws localizations, and judges them."""

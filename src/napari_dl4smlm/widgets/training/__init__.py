@@ -1,0 +1,1 @@
+"""What all widgets in which a network learns have in common."""
