@@ -229,9 +229,9 @@ def _describe_pace(event: FramesArrived) -> str:
 
 
 def _describe_start(event: PredictionStarted) -> str:
+    why = f" ({event.why})" if event.why else ""
     line = (
         f"Predicting {event.n_frames:,} frames on {event.device} with {event.backend} in "
-        f"{event.precision}; image of {event.height} x {event.width} px."
+        f"{event.precision}{why}; image of {event.height} x {event.width} px."
     )
-    why = [f"{event.backend.capitalize()}, {event.precision}: {event.why}."] if event.why else []
-    return "\n".join([line, *why, *(f"Warning: {warning}" for warning in event.warnings)])
+    return "\n".join([line, *(f"Warning: {warning}" for warning in event.warnings)])

@@ -60,7 +60,9 @@ def save_job(job: TrainingJob, path: Path) -> None:
     write_config(path, values)
 
 
-def predict_command(movie: Path, model: Path, out: Path, config: PredictionConfig) -> str:
+def predict_command(
+    movie: Path, model: Path, out: Path, config: PredictionConfig, *, follows: bool = False
+) -> str:
     """Write the command that runs a prediction, from whichever folder.
 
     Options that have their default are left out.
@@ -75,9 +77,12 @@ def predict_command(movie: Path, model: Path, out: Path, config: PredictionConfi
         Folder for the results.
     config
         What else the user decided.
+    follows
+        Whether the movie is still being written.
     """
     files = [str(movie.absolute()), "--model", str(model.absolute()), "--out", str(out.absolute())]
-    return command_text(["predict", *files, *_options(config, predict)])
+    follow = ["--follow"] if follows else []
+    return command_text(["predict", *files, *follow, *_options(config, predict)])
 
 
 def compare_command(

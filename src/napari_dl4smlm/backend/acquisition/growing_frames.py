@@ -156,10 +156,15 @@ def open_growing_frames(
         stop.wait(_POLL_S)
 
 
+def can_grow(path: Path) -> bool:
+    """Tell whether a movie is of a kind that can be followed while it is written."""
+    return path.is_dir() or names_tiff(path.name)
+
+
 def _reader_of(path: Path) -> GrowingReader:
     if path.is_dir():
         return GrowingFolder(path)
-    if not names_tiff(path.name):
+    if not can_grow(path):
         raise InputError(
             f"{path.name} cannot be followed while it is written: only TIFF files, and folders of "
             "them, can."

@@ -72,9 +72,7 @@ class BatchPanel(QWidget):
         self._into.setPlaceholderText("results: NAME-prediction, beside each file")
         self._browse = QToolButton()
         self._browse.setText("…")
-        self.buttons = RunButtons(
-            "Predict files", "Predict all files, each to its own folder"
-        )
+        self.buttons = RunButtons("Predict files", "Predict all files, each to its own folder")
         self._command = CommandPanel()
         self._abouts: dict[QWidget, str] = {
             self._add: "Add movies: TIFF or .npy files",

@@ -14,13 +14,18 @@ if TYPE_CHECKING:
 
 
 def predict_commands(
-    model_path: Path, movies: Sequence[Path], config: PredictionConfig, into: Path | None = None
+    model_path: Path,
+    movies: Sequence[Path],
+    config: PredictionConfig,
+    into: Path | None = None,
+    *,
+    follows: bool = False,
 ) -> list[str]:
     """Write the command for each movie, with the folder that `predict_files` writes to."""
     # its import takes a second, and was done with that of the model
     from napari_dl4smlm.widgets.command_line import predict_command
 
     return [
-        predict_command(movie, model_path, folder, config)
+        predict_command(movie, model_path, folder, config, follows=follows)
         for movie, folder in zip(movies, result_folders(movies, into), strict=True)
     ]

@@ -6,13 +6,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QVBoxLayout, QWidget
 
 from napari_dl4smlm.backend.acquisition.frames import parse_frame_range
+from napari_dl4smlm.backend.acquisition.growing_frames import open_growing_frames
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.prediction.config import PredictionConfig
 from napari_dl4smlm.backend.prediction.mismatch import mismatches, pixel_size_used
-from napari_dl4smlm.widgets.forms.columns import editor_row
+from napari_dl4smlm.widgets.forms.columns import editor_row, two_columns
 from napari_dl4smlm.widgets.forms.config_form import ConfigForm
 from napari_dl4smlm.widgets.forms.titled_rows import Message
 from napari_dl4smlm.widgets.layers.layers import calibrate
@@ -30,12 +31,17 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
+    from napari_dl4smlm.backend.acquisition.frames import FrameStack
 
 _OF_MOVIE = ("frames", "pixel_size_nm")
 _OF_RUN = ("threshold", "device")
 _ADVANCED = ("backend", "precision", "batch_size", "tile_size")
 
 _ABOUT_MOVIE = "Image layer to predict; a file becomes a layer"
+_ABOUT_FOLLOWING = (
+    "Predict frames as the camera takes them, until none has come for 30 s or you press Cancel.\n"
+    "For a TIFF file that grows, or a folder that gets a TIFF file for each frame."
+)
 _ABOUT_MODEL = "Model file (.safetensors) that training wrote"
 
 
@@ -53,6 +59,8 @@ class PredictionForm(QWidget):
         Emitted when something else was chosen, or more is known about it.
     movie, model
         The choices.
+    follow
+        Whether more frames of the movie are to come.
     """
 
     changed = Signal()
@@ -61,6 +69,7 @@ class PredictionForm(QWidget):
         super().__init__()
         self._viewer = viewer
         self.movie, self.model = MoviePicker(viewer), ModelPicker()
+        self.follow = QCheckBox("Follow: it is still being written")
         self._of_movie = ConfigForm(PredictionConfig, _OF_MOVIE)
         self._of_run = ConfigForm(
             PredictionConfig, _OF_RUN, advanced=_ADVANCED, choices={"device": {"auto": "auto"}}
@@ -77,6 +86,7 @@ class PredictionForm(QWidget):
         for part in (self._of_movie, self._of_run, self.model):
             part.changed.connect(self._on_change)
         self.movie.checked.connect(self._on_change)
+        self.follow.toggled.connect(self.movie.set_growing)
         self._calibration.asked.connect(self._calibrate)
         self._comparison.event_arrived.connect(self.show_warnings)
         self._devices.event_arrived.connect(self._on_devices)
@@ -105,7 +115,28 @@ class PredictionForm(QWidget):
 
     def problem(self) -> str | None:
         """Say why the movie cannot be predicted; ``None`` if it can."""
-        return self.movie.problem or self.problem_without_movie() or self._range_problem()
+        return (
+            self.movie.problem
+            or self._following_problem()
+            or self.problem_without_movie()
+            or self._range_problem()
+        )
+
+    def opener(self) -> Callable[[], FrameStack]:
+        """Return what opens the movie: that of the layer, or the file behind it, which grows.
+
+        A file with many frames takes seconds, so that it is opened in another thread.
+
+        Raises
+        ------
+        InputError
+            There is no movie.
+        """
+        path = self.movie.growing_path
+        if self.follow.isChecked() and path is not None:
+            return partial(open_growing_frames, path, pixel_size_nm=self.pixel_size_nm())
+        frames = self.movie.frames()
+        return lambda: frames
 
     def problem_without_movie(self) -> str | None:
         """Say why no movie at all can be predicted."""
@@ -137,6 +168,8 @@ class PredictionForm(QWidget):
         ):
             picker.setEnabled(reason is None)
             picker.setToolTip(reason or about)
+        self.follow.setEnabled(reason is None)
+        self.follow.setToolTip(reason or _ABOUT_FOLLOWING)
         for part, names in ((self._of_movie, _OF_MOVIE), (self._of_run, _OF_RUN + _ADVANCED)):
             for name in names:
                 part.set_disabled(name, reason)
@@ -161,6 +194,9 @@ class PredictionForm(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(editor_row("Movie", _ABOUT_MOVIE, self.movie))
+        follow = two_columns(QGridLayout())
+        follow.addWidget(self.follow, 0, 1)
+        layout.addLayout(follow)
         for widget in (self._of_movie, self._range_fault, self._calibration):
             layout.addWidget(widget)
         layout.addLayout(editor_row("Model", _ABOUT_MODEL, self.model))
@@ -171,7 +207,9 @@ class PredictionForm(QWidget):
         """Show what follows from another movie, model or option."""
         movie, card = self.movie.movie, self.model.card
         self._of_run.set_automatic("threshold", automatic_threshold(card))
-        self._of_movie.set_automatic("frames", "all" if movie is None else f"all {len(movie):,}")
+        is_over = not self.follow.isChecked()
+        length = f" {len(movie):,}" if movie is not None and is_over else ""
+        self._of_movie.set_automatic("frames", f"all{length}")
         known_nm = None if movie is None else movie.pixel_size_nm
         self._of_movie.set_automatic("pixel_size_nm", automatic_pixel_size(known_nm, card))
         self._range_fault.show_fault(self._range_problem() or "")
@@ -187,7 +225,17 @@ class PredictionForm(QWidget):
         movie = self.movie.movie
         if movie is None or _message_of(self.config) is not None:
             return None
-        return _message_of(partial(parse_frame_range, self.config().frames, len(movie)))
+        n_frames = None if self.follow.isChecked() else len(movie)
+        return _message_of(partial(parse_frame_range, self.config().frames, n_frames))
+
+    def _following_problem(self) -> str | None:
+        """Say why no more frames can come."""
+        if self.follow.isChecked() and self.movie.growing_path is None:
+            return (
+                "The frames of this layer are in no TIFF file, or folder of them, that could still "
+                "grow. Choose that file as the movie, or do not follow."
+            )
+        return None
 
     def _compare(self) -> None:
         """Find out, in another thread, where the movie differs from what the model knows."""
@@ -202,7 +250,9 @@ class PredictionForm(QWidget):
         self._comparison.cancel()
         self.show_warnings([])
         if movie is not None and card is not None and compared:
-            frames = parse_frame_range(config.frames, len(movie))
+            frames = range(len(movie))
+            if not self.follow.isChecked():
+                frames = parse_frame_range(config.frames, len(movie))
             given_nm = config.pixel_size_nm
             # a frame that cannot be read is told by the run
             self._comparison.start(

@@ -14,7 +14,7 @@ from napari_dl4smlm.backend.prediction.events import BatchPredicted
 from napari_dl4smlm.backend.prediction.reconstruction import write_reconstruction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -92,8 +92,8 @@ class MoviePrediction:
     ----------
     model_path
         The model; it is read by the run.
-    movie
-        Raw frames; they are closed by the run.
+    open_movie
+        Opens the raw frames, in the other thread; they are closed by the run.
     config
         What the user decided.
 
@@ -103,10 +103,13 @@ class MoviePrediction:
         Set it to be told the image after the next batch, once.
     """
 
-    def __init__(self, model_path: Path, movie: FrameStack, config: PredictionConfig) -> None:
+    def __init__(
+        self, model_path: Path, open_movie: Callable[[], FrameStack], config: PredictionConfig
+    ) -> None:
         self.image_wanted = threading.Event()
         self._model_path = model_path
-        self._movie = movie
+        self._open_movie = open_movie
+        self._movie_name = ""
         self._config = config
         self._predictor: Predictor | None = None
         self._tables: list[Localizations] = []
@@ -123,8 +126,9 @@ class MoviePrediction:
         from napari_dl4smlm.backend.models.model_file import load_model
         from napari_dl4smlm.backend.prediction.predictor import Predictor
 
-        with self._movie:
-            predictor = Predictor(load_model(self._model_path), self._movie, self._config)
+        with self._open_movie() as movie:
+            self._movie_name = movie.name
+            predictor = Predictor(load_model(self._model_path), movie, self._config)
             self._predictor = predictor
             for event in predictor.events():
                 if isinstance(event, BatchPredicted):
@@ -144,7 +148,7 @@ class MoviePrediction:
         return PredictedMovie(
             reconstruction=predictor.reconstruction,
             localizations=Localizations.concatenate(self._tables),
-            movie_name=self._movie.name,
+            movie_name=self._movie_name,
             pixel_size_nm=predictor.pixel_size_nm,
             origin={
                 **predictor.origin(),

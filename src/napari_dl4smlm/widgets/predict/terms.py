@@ -9,7 +9,7 @@ from napari_dl4smlm.widgets.durations import duration
 
 if TYPE_CHECKING:
     from napari_dl4smlm.backend.models.model_file import ModelCard
-    from napari_dl4smlm.backend.prediction.events import BatchPredicted, BatchReduced
+    from napari_dl4smlm.backend.prediction.events import BatchPredicted, BatchReduced, FramesArrived
 
 
 def automatic_threshold(card: ModelCard | None) -> str:
@@ -35,6 +35,17 @@ def describe_progress(batch: BatchPredicted) -> str:
     return (
         f"{batch.frames_done:,} / {batch.n_frames:,} frames · {batch.frames_per_second:.3g} fps · "
         f"{duration(batch.seconds_left)} left"
+    )
+
+
+def describe_pace(arrived: FramesArrived) -> str:
+    """Tell how far a prediction is behind the camera, and whether it can keep up."""
+    behind = f"{arrived.frames_behind:,} frames behind the camera"
+    if arrived.keeps_up:
+        return behind
+    return (
+        f"⚠ {behind}: {arrived.frames_per_second:.3g} frames per second come, which is more than "
+        "are predicted. None is lost; a smaller model or another device would keep up."
     )
 
 

@@ -12,6 +12,8 @@ from qtpy.QtWidgets import QGridLayout, QVBoxLayout
 
 from napari_dl4smlm.backend.prediction.events import (
     BatchPredicted,
+    FramesArrived,
+    FramesLeftOut,
     PredictionStarted,
     PredictionStopped,
 )
@@ -77,7 +79,9 @@ class PredictWidget(DockWidget):
         self._buttons = RunButtons("Predict", "Predict the movie, and show the result on it")
         self._progress, self._results = PredictionProgress(), ResultsPanel()
         self._batch, self._command = BatchPanel(), CommandPanel()
-        self._worker = EventWorker(latest_only=(BatchPredicted, ImageGrown), parent=self)
+        self._worker = EventWorker(
+            latest_only=(BatchPredicted, FramesArrived, ImageGrown), parent=self
+        )
         self._lay_out()
         self._connect()
         self._open()
@@ -91,12 +95,12 @@ class PredictWidget(DockWidget):
         assert layer is not None
         assert card is not None
         assert model_path is not None
-        prediction = MoviePrediction(model_path, self._form.movie.frames(), self._form.config())
+        prediction = MoviePrediction(model_path, self._form.opener(), self._form.config())
         overlays = PredictionOverlays(
             self._viewer, layer, model_path=model_path, upsampling_factor=card.upsampling_factor
         )
         self._running = ShownPrediction(prediction, overlays, self._boxes, self)
-        movie_path = self._form.movie.path
+        movie_path = self._form.movie.path or self._form.movie.growing_path
         self._folder = Path.cwd() if movie_path is None else movie_path.parent
         self._run(prediction.events)
 
@@ -225,6 +229,8 @@ class PredictWidget(DockWidget):
                 self._progress.set_file(self._batch.movies()[event.number].name)
         elif isinstance(event, PredictionStarted):
             self._form.show_warnings(event.warnings)
+        elif isinstance(event, FramesLeftOut):
+            self._form.show_warnings(event.reasons)
         elif isinstance(event, ImageGrown):
             self._running.show_grown(event)
 
@@ -273,12 +279,17 @@ class PredictWidget(DockWidget):
 
     def _show_commands(self) -> None:
         model_path, movie_path = self._form.model.value(), self._form.movie.path
+        follows = self._form.follow.isChecked()
+        if follows:
+            movie_path = self._form.movie.growing_path
         problem = self._form.problem()
         if problem is None and model_path is not None and movie_path is not None:
             # said in any case: the file may tell another pixel size than the layer
             size_nm = self._form.pixel_size_nm()
             config = self._form.config().model_copy(update={"pixel_size_nm": size_nm})
-            self._command.show_commands(predict_commands(model_path, [movie_path], config))
+            self._command.show_commands(
+                predict_commands(model_path, [movie_path], config, follows=follows)
+            )
         else:
             self._command.show_reason(problem or _NO_FILE)
         problem = self._form.problem_without_movie()

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from napari.layers import Image, Labels, Layer
 from napari.utils.notifications import show_error
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QTimer, Signal
 
 from napari_dl4smlm.backend.acquisition.frames import FrameStack, open_frames
+from napari_dl4smlm.backend.acquisition.growing_frames import can_grow, open_growing_frames
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.widgets.layers.layers import add_movie, mark_of
 from napari_dl4smlm.widgets.sources.about import AboutChoice
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 # made from movies, and never one
 _RESULTS = ("super-resolution image", "preview", "compared", "error map")
+
+
+_LOOK_AGAIN_MS = 1000
 
 
 class MoviePicker(SourceBox):
@@ -43,6 +47,8 @@ class MoviePicker(SourceBox):
         The frames of the layer, of which no pixel was read; ``None`` if it is no movie.
     path
         File that holds the same frames; ``None`` as long as none was found.
+    growing_path
+        File or folder of the layer, if more frames may be written to it than the layer has.
     problem
         Why the layer cannot be predicted; ``None`` if it can.
     """
@@ -53,8 +59,15 @@ class MoviePicker(SourceBox):
         super().__init__(accepts=_may_be_chosen, prefers=_is_movie, files=MOVIE_FILES, folders=True)
         self.movie: FrameStack | None = None
         self.path: Path | None = None
+        self.growing_path: Path | None = None
         self.problem: str | None = None
         self._viewer = viewer
+        self._is_growing = False
+        # of a file without a complete frame, one may come any moment
+        self._again = QTimer(self)
+        self._again.setSingleShot(True)
+        self._again.setInterval(_LOOK_AGAIN_MS)
+        self._again.timeout.connect(self.check)
         self._opening, self._origin = LatestRun(self), LatestRun(self)
         self.about = self.below = AboutChoice()
         self._opening.event_arrived.connect(self._on_opened)
@@ -83,14 +96,21 @@ class MoviePicker(SourceBox):
         assert frames is not None
         return frames
 
+    def set_growing(self, is_growing: bool) -> None:
+        """Take files for movies that are still being written, or for complete ones."""
+        self._is_growing = is_growing
+        self.check()
+
     def check(self) -> None:
         """Look anew at what is chosen."""
-        self.path = self.movie = None
+        self.path = self.growing_path = self.movie = None
+        self._again.stop()
         self._origin.cancel()
         self._opening.cancel()
         chosen = self.value()
         if isinstance(chosen, Path):
-            self._opening.start(lambda: iter([_Opened(chosen, open_frames(chosen))]))
+            open_movie = open_growing_frames if self._is_growing else open_frames
+            self._opening.start(lambda: iter([_Opened(chosen, open_movie(chosen))]))
             opening = f"{chosen.name} is being opened."
             self._tell(opening, opening)
             return
@@ -101,11 +121,14 @@ class MoviePicker(SourceBox):
             self._tell("", str(error), is_fault=is_fault)
             return
         choice = MovieChoice.of(chosen)
+        if choice.path is not None and can_grow(choice.path):
+            self.growing_path = choice.path
         self._origin.start(lambda: _files(choice))
         self._tell(describe_movie(self.movie), None)
 
     def close_all(self) -> None:
         """Look no longer."""
+        self._again.stop()
         self._origin.cancel()
         self._opening.cancel()
 
@@ -127,7 +150,10 @@ class MoviePicker(SourceBox):
     def _on_not_opened(self, message: str, details: str) -> None:
         del details
         self._tell("", message, is_fault=True)
-        show_error(message)
+        if self._is_growing:
+            self._again.start()
+        else:
+            show_error(message)
 
     def _on_origin(self, file: MovieFile) -> None:
         self.path = file.path

@@ -91,9 +91,12 @@ class Comparison:
         self._candidates = [candidate for candidate in self._candidates if candidate in kept]
 
     def seconds(self) -> dict[Candidate, float]:
-        """Return the shortest time for a frame; the first batch pays for what is set up once."""
+        """Return the shortest time for a frame of those that have run more than once.
+
+        The first batch also pays for what is set up once.
+        """
         return {
-            candidate: min(seconds[1:])
+            candidate: min(seconds)
             for candidate, seconds in self._seconds.items()
             if len(seconds) > 1 and candidate in self.networks
         }
