@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# how long an example takes depends on what else the machine does
+settings.register_profile("busy machine", deadline=None)
+settings.load_profile("busy machine")
 
 THIRD_PARTY_DATA = Path(
     os.environ.get("DL4SMLM_TEST_DATA", Path(__file__).parents[2] / "shared" / "data")

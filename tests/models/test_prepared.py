@@ -141,7 +141,7 @@ def test_with_16_bits_the_map_has_single_precision(name, factor, precision):
 
 @both_of_16_bits
 @pytest.mark.parametrize("name", ["fid_storm", "deep_storm", "u_storm", "srcnn"])
-def test_with_16_bits_the_layer_that_sees_the_frames_enlarged_or_not_has_single_precision(name, precision):
+def test_with_16_bits_the_layer_that_sees_the_frames_has_single_precision(name, precision):
     prepared = prepare(trained_network(name, 8), CPU, precision)
     layers = [layer for layer in prepared.modules() if isinstance(layer, PreparedConv)]
     types = [next(layer.buffers()).dtype for layer in layers]

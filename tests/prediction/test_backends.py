@@ -16,7 +16,6 @@ from napari_dl4smlm.backend.models import compiled
 from napari_dl4smlm.backend.models.compiled import is_openvino_installed
 from napari_dl4smlm.backend.prediction.backends import (
     candidates,
-    choice,
     comparison,
     remembered,
     selection,
@@ -357,7 +356,9 @@ def test_what_is_asked_for_and_not_used_is_told(nearest_model, crowd, monkeypatc
     assert len(found) == 144
 
 
-def test_on_a_long_movie_what_finds_nothing_is_not_taken_however_fast(nearest_model, crowd, monkeypatch):
+def test_on_a_long_movie_what_finds_nothing_is_not_taken_however_fast(
+    nearest_model, crowd, monkeypatch
+):
     monkeypatch.setattr(selection, "is_worth_a_trial", lambda *args, **options: True)
     monkeypatch.setattr(selection, "candidates_for", lambda *args, **options: [REFERENCE, HALF])
 

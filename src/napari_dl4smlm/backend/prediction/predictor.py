@@ -31,6 +31,7 @@ from napari_dl4smlm.backend.prediction.events import (
 )
 from napari_dl4smlm.backend.prediction.memory import plan_portion
 from napari_dl4smlm.backend.prediction.mismatch import mismatches, pixel_size_used
+from napari_dl4smlm.backend.prediction.read_ahead import ReadAhead
 from napari_dl4smlm.backend.prediction.reconstruction import Reconstruction
 from napari_dl4smlm.backend.prediction.tiling import predict_tiled
 
@@ -151,6 +152,7 @@ class Predictor:
             "model_weights_sha256": self._card.weights_sha256,
             "upsampling_factor": self._card.upsampling_factor,
             "threshold": self.threshold,
+            "computed_with": str(self._choice.candidate),
         }
 
     def stop(self) -> None:
@@ -176,6 +178,10 @@ class Predictor:
         """
         self._choice = self._choose_network()
         yield self._started()
+        with ReadAhead(self._movie) as reader:
+            yield from self._batches(reader)
+
+    def _batches(self, reader: ReadAhead) -> Iterator[PredictionEvent]:
         began = time.perf_counter()
         first = self.frames.start
         while True:
@@ -187,8 +193,8 @@ class Predictor:
                 return
             if first >= self.frames.stop:
                 break
-            batch = range(first, min(first + self._portion.batch_size, self.frames.stop))
-            result = self._predict_if_it_fits(batch)
+            batch = self._batch_from(first)
+            result = self._predict_if_it_fits(batch, reader)
             if result is None:
                 yield self._reduce()
                 continue
@@ -197,6 +203,9 @@ class Predictor:
             first = batch.stop
         yield from self._left_out()
         yield PredictionFinished(self.reconstruction)
+
+    def _batch_from(self, first: int) -> range:
+        return range(first, min(first + self._portion.batch_size, self.frames.stop))
 
     def _arrived(self, first: int) -> Iterator[PredictionEvent]:
         """Wait for the next frame, of a movie that grows."""
@@ -244,10 +253,10 @@ class Predictor:
             density_maps=result.density_maps,
         )
 
-    def _predict_if_it_fits(self, batch: range) -> _BatchResult | None:
+    def _predict_if_it_fits(self, batch: range, reader: ReadAhead) -> _BatchResult | None:
         """Predict frames, or return ``None`` if the memory does not suffice."""
         try:
-            return self._predict(batch)
+            return self._predict(batch, reader)
         except (MemoryError, RuntimeError) as error:
             if any(text in str(error) for text in _DEVICE_FAILURES) and not is_out_of_memory(error):
                 raise DeviceError(
@@ -280,8 +289,8 @@ class Predictor:
 
     # not around events(): the mode would leak to the caller with every event
     @torch.inference_mode()
-    def _predict(self, batch: range) -> _BatchResult:
-        counts = self._movie.read(batch.start, batch.stop)
+    def _predict(self, batch: range, reader: ReadAhead) -> _BatchResult:
+        counts = reader.read(batch, then=self._batch_from(batch.stop))
         maps = self._density_maps(counts, self._choice.network)
         peaks = self._peaks(maps, batch.start)
         return _BatchResult(

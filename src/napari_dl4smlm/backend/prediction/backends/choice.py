@@ -174,9 +174,7 @@ def _first_accepted(
     is_asked_for = REFERENCE in candidates
     if not objections:
         objections.append("nothing else is faster here")
-    return Choice(
-        REFERENCE, comparison.reference, "; ".join(objections), not is_asked_for
-    )
+    return Choice(REFERENCE, comparison.reference, "; ".join(objections), not is_asked_for)
 
 
 def _pace(candidate: Candidate, seconds: Mapping[Candidate, float]) -> str:

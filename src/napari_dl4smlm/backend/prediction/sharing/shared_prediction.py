@@ -162,8 +162,11 @@ class _Worker:
         yield FilesWritten(self._paths(), result["n_localizations"])
 
     def _plan(self) -> dict[str, JsonValue]:
+        origin = self._whole.origin()
+        # each worker chooses for itself
+        del origin["computed_with"]
         return {
-            **self._whole.origin(),
+            **origin,
             "movie_fingerprint": self._movie.fingerprint(),
             "frames": [self._frames.start, self._frames.stop],
         }
