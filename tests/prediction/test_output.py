@@ -84,6 +84,7 @@ def test_the_image_tells_how_it_was_made(tmp_path, nearest_model, movie):
         "model_weights_sha256": "abc",
         "upsampling_factor": 2,
         "threshold": 0.4,
+        "computed_with": "torch float32",
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -73,6 +74,22 @@ class FigureLook:
         for text in figure.findobj(Text):
             assert isinstance(text, Text)
             text.set_color(self.text)
+
+
+def load_matplotlib() -> None:
+    """Import matplotlib and let it find its fonts, before the GUI thread draws its first figure.
+
+    To be called by another thread: it takes a second or two.
+    """
+    with _ONE_AT_A_TIME:
+        # what the other thread is going to need
+        import_module("matplotlib.backends.backend_qtagg")
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        figure = Figure()
+        figure.text(0.5, 0.5, "loss")
+        FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
 
 
 class FigureView(QLabel):
