@@ -136,7 +136,11 @@ def test_images_lie_side_by_side_on_the_movie_in_one_range_of_colours(
 ):
     run(widget, make_model("coarse"), make_model("fine", factor=2))
 
-    assert layer_names(viewer)[-3:] == ["compare: ground truth", "compare: coarse", "compare: fine"]
+    assert layer_names(viewer)[-3:] == [
+        "ground truth (compared)",
+        "coarse (compared)",
+        "fine (compared)",
+    ]
     shown = [layer for layer in viewer.layers if layer.visible]
     assert layer_names(viewer)[-3:] == [layer.name for layer in shown]
     assert viewer.canvas.grid.enabled
@@ -162,15 +166,15 @@ def test_differences_are_a_second_row_with_symmetric_limits_of_their_own(
 
     names = [layer.name for layer in viewer.layers if layer.visible]
     assert names == [
-        *("compare: ground truth", "compare: all", "compare: bright"),
-        *("compare: mean of raw frames", "compare: all − truth", "compare: bright − truth"),
+        *("ground truth (compared)", "all (compared)", "bright (compared)"),
+        *("raw mean (compared)", "all − truth (compared)", "bright − truth (compared)"),
     ]
     assert viewer.canvas.grid.actual_shape(viewer.layers) == (2, 3)
-    low, high = viewer.layers["compare: all − truth"].contrast_limits
+    low, high = viewer.layers["all − truth (compared)"].contrast_limits
     assert low == -high < 0
-    viewer.layers["compare: bright − truth"].contrast_limits = (-1, 1)
-    assert tuple(viewer.layers["compare: all − truth"].contrast_limits) == (-1, 1)
-    assert tuple(viewer.layers["compare: all"].contrast_limits) != (-1, 1)
+    viewer.layers["bright − truth (compared)"].contrast_limits = (-1, 1)
+    assert tuple(viewer.layers["all − truth (compared)"].contrast_limits) == (-1, 1)
+    assert tuple(viewer.layers["all (compared)"].contrast_limits) != (-1, 1)
 
     widget._choice.differences.setChecked(False)
     widget._choice.images.setChecked(False)
@@ -187,22 +191,35 @@ def test_localizations_drawn_as_the_truth_is_replace_the_density_maps(
     wait_for_end(widget)
 
     for model in widget._grown.comparison.models:
-        drawn = viewer.layers[f"compare: {model.label}"].data
+        drawn = viewer.layers[f"{model.label} (compared)"].data
         assert_allclose(drawn.sum(), len(model.localizations), rtol=1e-4)
     assert len(viewer.layers) == n_layers
+
+
+def test_a_model_that_is_called_as_the_truth_has_a_layer_of_its_own(
+    viewer, widget, truth_layer, run, make_model
+):
+    run(widget, make_model("ground truth", 2.0))
+
+    truth, model = (layer for layer in viewer.layers if layer.visible)
+    assert (truth.name, model.name) == (
+        "ground truth (compared)",
+        "ground truth (model) (compared)",
+    )
+    assert_allclose(truth.data, widget._grown.comparison.data.true_image, rtol=1e-6)
 
 
 def test_another_comparison_updates_the_layers_in_the_order_of_its_cells(
     viewer, widget, movie, truth_layer, run, make_model
 ):
     run(widget, make_model("a"))
-    first = viewer.layers["compare: a"]
+    first = viewer.layers["a (compared)"]
     viewer.layers.move(viewer.layers.index(first), 0)
     run(widget, make_model("b", 2.0))
 
-    assert viewer.layers["compare: a"] is first
+    assert viewer.layers["a (compared)"] is first
     shown = [layer.name for layer in viewer.layers if layer.visible]
-    assert shown == ["compare: ground truth", "compare: a", "compare: b"]
+    assert shown == ["ground truth (compared)", "a (compared)", "b (compared)"]
 
 
 def test_the_movie_and_images_may_be_removed_at_any_time(
@@ -217,12 +234,12 @@ def test_the_movie_and_images_may_be_removed_at_any_time(
     wait_for_end(widget)
 
     assert widget._state is RunState.DONE
-    assert layer_names(viewer)[1:] == ["compare: ground truth", "compare: a"]
-    viewer.layers.remove("compare: a")
+    assert layer_names(viewer)[1:] == ["ground truth (compared)", "a (compared)"]
+    viewer.layers.remove("a (compared)")
     widget._choice.images.setChecked(False)
     widget._choice.images.setChecked(True)
     wait_for_end(widget)
-    assert layer_names(viewer)[1:] == ["compare: ground truth", "compare: a"]
+    assert layer_names(viewer)[1:] == ["ground truth (compared)", "a (compared)"]
     assert "was removed" in widget._buttons.start.toolTip()
 
 
@@ -246,7 +263,7 @@ def test_a_click_on_a_model_in_the_figure_selects_its_row_and_its_image(
     qtbot.mouseClick(view, Qt.MouseButton.LeftButton, pos=at)
 
     assert widget._results.table._view.selected_label() == "bright"
-    assert viewer.layers.selection.active.name == "compare: bright"
+    assert viewer.layers.selection.active.name == "bright (compared)"
     assert pareto.selected == "bright"
     qtbot.waitUntil(lambda: not view.is_busy, timeout=TIMEOUT_MS)
     qtbot.mouseClick(view, Qt.MouseButton.LeftButton, pos=QPoint(1, 1))
@@ -266,7 +283,7 @@ def test_without_truth_there_are_measures_and_the_mean_frame(
     assert "there is no accuracy" in widget._form.truth.about.description()
     assert widget._results.table._group.itemText(0) == "Without ground truth"
     shown = [layer.name for layer in viewer.layers if layer.visible]
-    assert shown == ["compare: mean of raw frames", "compare: a", "compare: b"]
+    assert shown == ["raw mean (compared)", "a (compared)", "b (compared)"]
     assert not widget._choice.differences.isEnabled()
     assert "Without true positions" in widget._choice.differences.toolTip()
 

@@ -38,6 +38,9 @@ def stages(widget):
 
 
 def test_a_distillation_ends_with_a_student_that_predict_uses(ready, session, viewer):
+    # the teacher is the model just trained, which is followed by default
+    session.model_path = ready.form.teacher.value()
+    ready.wait_until_at_rest()
     ready.distill()
 
     path = session.model_path

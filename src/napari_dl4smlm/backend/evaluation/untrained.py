@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, JsonValue
-
 from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.backend.models.frame_record import FrameRecord
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -37,15 +36,6 @@ class UntrainedFrames:
     warnings: tuple[str, ...]
 
 
-class _Record(BaseModel):
-    """What a model card tells about the data that trained the model."""
-
-    movie_fingerprint: str | None = None
-    training_frames: frozenset[int] = frozenset()
-    validation_frames: frozenset[int] = frozenset()
-    simulation: JsonValue = None
-
-
 def untrained_frames(
     card: ModelCard, frames: FrameStack, chosen: range | None = None
 ) -> UntrainedFrames:
@@ -68,10 +58,10 @@ def untrained_frames(
     InputError
         Frames that trained the model were asked for, or every frame of the movie trained it.
     """
-    record = _Record.model_validate(card.training)
+    record = FrameRecord.model_validate(card.training)
     wanted = range(frames.n_frames) if chosen is None else chosen
     if record.movie_fingerprint is None:
-        warnings = () if record.simulation is not None else (_unknown_origin(frames),)
+        warnings = () if card.training.get("simulation") is not None else (_unknown_origin(frames),)
         return UntrainedFrames(tuple(wanted), frozenset(), warnings)
     if record.movie_fingerprint != frames.fingerprint():
         return UntrainedFrames(tuple(wanted), frozenset(), ())

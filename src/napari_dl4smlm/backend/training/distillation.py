@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from pydantic import BaseModel
 from torch import nn
 
 from napari_dl4smlm.backend.errors import InputError, unknown_name
+from napari_dl4smlm.backend.models.frame_record import FrameRecord
 from napari_dl4smlm.backend.models.layers import network_layers
 from napari_dl4smlm.backend.models.model_file import TeacherRecord, load_model
 from napari_dl4smlm.backend.training.arithmetic import Arithmetic
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_dl4smlm.backend.losses.loss import Loss
-    from napari_dl4smlm.backend.models.layers import Layer
+    from napari_dl4smlm.backend.models.frame_record import FrameRecord
+from napari_dl4smlm.backend.models.layers import Layer
     from napari_dl4smlm.backend.models.network import SuperResolutionNetwork
     from napari_dl4smlm.backend.training.config import DistillationConfig, TrainingConfig
     from napari_dl4smlm.backend.training.data import TrainingData
@@ -36,14 +37,6 @@ if TYPE_CHECKING:
 _FRAMES_TO_COMPARE = 20
 _PIXEL_SIZE_TOLERANCE = 0.05
 _ERROR_RANGE = "course.error_range"
-
-
-class _FrameRecord(BaseModel):
-    """Which frames of which movie trained and validated a network, if they are of a movie."""
-
-    movie_fingerprint: str | None = None
-    training_frames: frozenset[int] = frozenset()
-    validation_frames: frozenset[int] = frozenset()
 
 
 class Distillation(Course):
@@ -190,7 +183,7 @@ class Distillation(Course):
     def _remembered_frames(self) -> Iterator[str]:
         """Say if validation frames of the student trained its teacher."""
         taught, used = (
-            _FrameRecord.model_validate(record)
+            FrameRecord.model_validate(record)
             for record in (self._card.training, self._data.record())
         )
         if taught.movie_fingerprint is None or taught.movie_fingerprint != used.movie_fingerprint:

@@ -8,7 +8,11 @@ from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_dl4smlm.widgets.layers.compared_layers import hide_compared, show_compared
+from napari_dl4smlm.widgets.layers.compared_layers import (
+    hide_compared,
+    model_layer_name,
+    show_compared,
+)
 from napari_dl4smlm.widgets.sources.latest_run import LatestRun
 
 if TYPE_CHECKING:
@@ -133,7 +137,7 @@ class ShownComparison(QObject):
     def select_label(self, label: str) -> None:
         """Make the image of a model the active layer."""
         for layer in self._viewer.layers:
-            if layer.name == f"compare: {label}":
+            if layer.name == model_layer_name(label):
                 self._viewer.layers.selection.active = layer
 
     def close(self) -> None:

@@ -25,8 +25,12 @@ _DIFFERENCES = "RdBu_r"
 # with more images in a row, cells would be narrow
 _LONGEST_ROW = 3
 
-TRUTH = "compare: ground truth"
-MEAN = "compare: mean of raw frames"
+_TRUTH, _MEAN = "ground truth", "raw mean"
+
+
+def model_layer_name(label: str) -> str:
+    """Name the layer of a model, which may be called as the truth is."""
+    return _name(f"{label} (model)" if label in (_TRUTH, _MEAN) else label)
 
 
 def show_compared(
@@ -113,20 +117,31 @@ def _pictures(
     fine = upsampled_transform(movie_layer, factor, ndim=2)
     coarse = upsampled_transform(movie_layer, 1, ndim=2)
     low, high = float(mean_frame.min()), float(mean_frame.max())
-    mean = _Picture(MEAN, mean_frame, coarse, (low, high if high > low else low + 1), "gray")
+    mean = _Picture(
+        _name(_MEAN),
+        mean_frame,
+        coarse,
+        (low, high if high > low else low + 1),
+        "gray",
+    )
     reach = grid.largest_difference
     models = [
-        _Picture(f"compare: {label}", image, fine, (0.0, grid.brightest), _DENSITIES)
+        _Picture(model_layer_name(label), image, fine, (0.0, grid.brightest), _DENSITIES)
         for label, image in grid.images.items()
     ]
     errors = [
-        _Picture(f"compare: {label} − truth", image, fine, (-reach, reach), _DIFFERENCES)
+        _Picture(_name(f"{label} − truth"), image, fine, (-reach, reach), _DIFFERENCES)
         for label, image in grid.differences.items()
     ]
     if grid.truth is None:
         return [[mean, *models]]
-    truth = _Picture(TRUTH, grid.truth, fine, (0.0, grid.brightest), _DENSITIES)
+    truth = _Picture(_name(_TRUTH), grid.truth, fine, (0.0, grid.brightest), _DENSITIES)
     return [[truth, *models], [mean, *errors]] if differences else [[truth, *models]]
+
+
+def _name(what: str) -> str:
+    # what it shows comes first: a narrow cell of the grid shows the start of a name
+    return f"{what} (compared)"
 
 
 def _show(viewer: ViewerModel, picture: _Picture, mark: dict[str, Any]) -> Image:
