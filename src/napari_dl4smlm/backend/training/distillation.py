@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_dl4smlm.backend.losses.loss import Loss
-    from napari_dl4smlm.backend.models.frame_record import FrameRecord
-from napari_dl4smlm.backend.models.layers import Layer
+    from napari_dl4smlm.backend.models.layers import Layer
     from napari_dl4smlm.backend.models.network import SuperResolutionNetwork
     from napari_dl4smlm.backend.training.config import DistillationConfig, TrainingConfig
     from napari_dl4smlm.backend.training.data import TrainingData
