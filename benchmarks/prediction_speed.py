@@ -27,17 +27,12 @@ from __future__ import annotations
 
 import argparse
 import copy
-import os
-import platform
-import re
 import statistics
-import sys
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
+from plain import ON_THE_FRAMES, add_machine_options, measure, plain_network, set_up
 from torch import Tensor, nn
 
 from napari_dl4smlm.backend.models.compiled import (
@@ -45,7 +40,6 @@ from napari_dl4smlm.backend.models.compiled import (
     is_openvino_installed,
     openvino_precisions,
 )
-from napari_dl4smlm.backend.models.network import SuperResolutionNetwork, UpsampleConv
 from napari_dl4smlm.backend.models.prepared import available_precisions, prepare
 from napari_dl4smlm.backend.models.registry import MODELS, create_model
 from napari_dl4smlm.backend.prediction.memory import plan_portion
@@ -53,33 +47,20 @@ from napari_dl4smlm.backend.prediction.memory import plan_portion
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from napari_dl4smlm.backend.models.network import SuperResolutionNetwork
+
 CPU = torch.device("cpu")
-TUNED_MALLOC = {
-    "MALLOC_MMAP_THRESHOLD_": str(2**30),
-    "MALLOC_TRIM_THRESHOLD_": str(2**31),
-    "MALLOC_TOP_PAD_": str(2**28),
-}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--networks", nargs="+", choices=list(MODELS), default=list(MODELS))
     parser.add_argument("--size", type=int, default=64, help="side of the frames in camera pixels")
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--tuned-malloc", action="store_true")
+    add_machine_options(parser)
     arguments = parser.parse_args()
-    if arguments.tuned_malloc and not TUNED_MALLOC.items() <= os.environ.items():
-        # glibc reads them as a program starts
-        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | TUNED_MALLOC)
-    torch.set_num_threads(arguments.threads)
-    clock = time.process_time if arguments.threads == 1 else time.perf_counter
-    print(
-        f"{processor()}, {arguments.threads} of {os.cpu_count()} cores, Python "
-        f"{platform.python_version()}, torch {torch.__version__}, allocator "
-        f"{'tuned' if arguments.tuned_malloc else 'as it is'}; "
-        f"frames of {arguments.size} x {arguments.size} px, x 8"
-    )
+    clock = set_up(arguments)
+    print(f"Frames of {arguments.size} x {arguments.size} px, x 8")
     print(
         f"{'':<24} {'ms/frame':>9} {'min':>8} {'max':>8} {'x plain':>8} {'of peak':>8} "
         f"{'difference':>11}"
@@ -96,7 +77,7 @@ def compare(name: str, size: int, repeats: int, clock: Callable[[], float]) -> N
     batch = plan_portion(network, CPU, height=size, width=size).batch_size
     frames = torch.rand(batch, 1, size, size)
     plain, plain_frames = plain_network(network), frames
-    if name not in ("drl_storm", "fid_storm"):
+    if name not in ON_THE_FRAMES:
         plain.enlarge, plain_frames = nn.Identity(), network.enlarge(frames)
     precisions = [precision for precision in available_precisions(CPU) if precision != "float64"]
     variants: dict[str, Callable[[], Tensor]] = {
@@ -133,21 +114,6 @@ def report(
     )
 
 
-def measure(
-    variants: dict[str, Callable[[], object]], repeats: int, clock: Callable[[], float]
-) -> dict[str, list[float]]:
-    """Run the variants in turns, and return the seconds of each run."""
-    seconds: dict[str, list[float]] = {label: [] for label in variants}
-    for repeat in range(repeats + 1):
-        for label, run in variants.items():
-            began = clock()
-            run()
-            # the first round also pays for what is set up once
-            if repeat > 0:
-                seconds[label].append(clock() - began)
-    return seconds
-
-
 def random_network(name: str) -> SuperResolutionNetwork:
     """Return a network in evaluation mode whose normalization is not the identity."""
     network = create_model(name).eval()
@@ -158,30 +124,6 @@ def random_network(name: str) -> SuperResolutionNetwork:
             nn.init.uniform_(layer.running_mean, -0.3, 0.3)
             nn.init.uniform_(layer.running_var, 0.5, 1.5)
     return network
-
-
-class EnlargeAndConvolve(nn.Module):
-    """What `UpsampleConv` stands for, layer by layer."""
-
-    def __init__(self, weight: Tensor) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(weight)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Shape (N, in_channels, Y, X) to (N, out_channels, 2 Y, 2 X)."""
-        return F.conv2d(F.interpolate(features, scale_factor=2.0), self.weight, padding=1)
-
-
-def plain_network(network: SuperResolutionNetwork) -> SuperResolutionNetwork:
-    """Return the network with layers that enlarge and then convolve."""
-    # what is computed from its layers, which are about to be unknown ones
-    assert network.alignment
-    plain = copy.deepcopy(network)
-    for path, layer in list(plain.named_modules()):
-        if isinstance(layer, UpsampleConv):
-            parent, _, child = path.rpartition(".")
-            setattr(plain.get_submodule(parent), child, EnlargeAndConvolve(layer.weight))
-    return plain
 
 
 def eager(network: SuperResolutionNetwork, frames: Tensor) -> Callable[[], Tensor]:
@@ -216,13 +158,6 @@ def peak_convolution(dtype: torch.dtype) -> Callable[[], Tensor]:
         tensor.contiguous(memory_format=torch.channels_last) for tensor in (features, weight)
     )
     return lambda: F.conv2d(features, weight, padding=1)
-
-
-def processor() -> str:
-    information = Path("/proc/cpuinfo")
-    text = information.read_text() if information.is_file() else ""
-    match = re.search(r"^model name\s*:\s*(.+)$", text, flags=re.MULTILINE)
-    return match[1] if match else platform.processor()
 
 
 if __name__ == "__main__":
