@@ -53,7 +53,7 @@ demo: $(DEMO_NEEDS)
 	$(VENV)/bin/dl4smlm demo --out demo-output
 
 test: window lint
-	$(XVFB) $(VENV)/bin/python -m pytest
+	OMP_NUM_THREADS=1 $(XVFB) $(VENV)/bin/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(VENV)/.development
 	$(VENV)/bin/ruff check

@@ -189,7 +189,7 @@ def test_devices_are_listed_with_the_reason_of_those_that_cannot_be_used(run):
 def test_help_explains_every_option(run, command):
     output = run(*command.split(), "--help").output
     options = output.split("Options:")[1]
-    assert "-h, --help" in options
+    assert "-h, --help" in options, output
 
 
 def test_every_config_field_is_an_option_with_a_description(run):

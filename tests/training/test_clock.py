@@ -1,5 +1,6 @@
 import itertools
 
+import numpy as np
 import pytest
 
 from napari_dl4smlm.backend.training import trainer as trainer_module
@@ -85,9 +86,9 @@ def one_second_a_step(monkeypatch, seconds):
     monkeypatch.setattr(trainer_module, "Clock", lambda limit: Clock(limit, now=seconds))
     step = trainer_module.Learner.step
 
-    def slow_step(learner, frames, targets):
+    def slow_step(learner, *batch):
         seconds.passes(1)
-        return step(learner, frames, targets)
+        return step(learner, *batch)
 
     monkeypatch.setattr(trainer_module.Learner, "step", slow_step)
 
@@ -115,3 +116,12 @@ def test_a_followed_training_takes_as_many_steps_as_its_time_allows(
     events = list(Trainer(tiny_data, config, tmp_path / "m.safetensors").events())
     steps = [(e.epoch, e.step) for e in events if isinstance(e, StepFinished)]
     assert steps == list(itertools.product((1, 2, 3), (1, 2, 3)))[:8]
+
+
+def test_a_time_limit_is_the_end_of_the_cosine(tiny_data, tiny_config, tmp_path, one_second_a_step):
+    changes = {"schedule": "cosine", "epochs": 100_000, "max_minutes": 3}
+    trainer = Trainer(tiny_data, tiny_config.model_copy(update=changes), tmp_path / "m.safetensors")
+    rates = [event.learning_rate for event in trainer.events() if isinstance(event, EpochFinished)]
+    # it rises over 50 steps, when 0.28 of the time are over, and is 0.01 of the highest at the end
+    assert max(rates) == pytest.approx(1e-3 * 0.5 * (1 + np.cos(np.pi * 0.28)), rel=0.1)
+    assert rates[-1] < 0.03 * max(rates)

@@ -267,13 +267,6 @@ def test_the_cosine_warms_up_falls_and_goes_on_after_a_break(tiny_data, tiny_con
     )
 
 
-def test_a_time_limit_is_the_end_of_the_cosine(tiny_data, tiny_config, tmp_path):
-    config = changed(tiny_config, schedule="cosine", epochs=100_000, max_minutes=0.03)
-    trainer = Trainer(tiny_data, config, tmp_path / "m.safetensors")
-    rates = [event.learning_rate for event in trainer.events() if isinstance(event, EpochFinished)]
-    assert rates[-1] < 0.1 * max(rates)
-
-
 def test_training_on_simulated_patches_calibrates_the_threshold(tiny_config, tmp_path):
     data = open_training_data(
         DataConfig(

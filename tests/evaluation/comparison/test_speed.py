@@ -48,11 +48,11 @@ def test_times_of_batches_before_the_memory_gave_out_do_not_count(candidate, mov
     calls = []
     real = module.Predictor._predict
 
-    def predict(self, batch):
+    def predict(self, batch, reader):
         calls.append(len(batch))
         if len(calls) == 2:
             raise MemoryError
-        return real(self, batch)
+        return real(self, batch, reader)
 
     monkeypatch.setattr(module.Predictor, "_predict", predict)
     config = PredictionConfig(device="cpu", batch_size=8)
