@@ -268,8 +268,8 @@ def test_a_claim_is_had_by_one_and_given_back(tmp_path):
 
 
 def of_another(tmp_path, **changes):
-    path = tmp_path / "piece.claim"
-    content = {"host": "elsewhere", "pid": 1, "token": "theirs"}
+    path = tmp_path / "piece.0.claim"
+    content = {"host": "elsewhere", "pid": 1}
     path.write_text(json.dumps(content | changes))
     return path
 
@@ -284,36 +284,44 @@ def test_the_claim_of_another_machine_is_given_up_when_it_shows_no_life(tmp_path
     mine = claim(tmp_path, "piece")
     assert mine is not None
     assert mine.is_held()
-    assert [file.name for file in tmp_path.iterdir()] == ["piece.claim"]
+    assert claim(tmp_path, "piece") is None
+    mine.give_back()
+    assert [file.name for file in tmp_path.iterdir()] == ["piece.0.claim"]
+    claims.remove_claims(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_claim_of_a_process_that_has_died_on_this_machine_is_taken_at_once(tmp_path):
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         pass
     of_another(tmp_path, host=socket.gethostname(), pid=ended.pid)
-    assert claim(tmp_path, "piece") is not None
+    mine = claim(tmp_path, "piece")
+    assert mine is not None
+    mine.give_back()
     of_another(tmp_path, host=socket.gethostname(), pid=os.getpid())
     assert claim(tmp_path, "piece") is None
 
 
 def test_a_renewed_claim_is_alive_and_one_that_was_taken_is_not_given_back(tmp_path):
     mine = claim(tmp_path, "piece")
-    path = tmp_path / "piece.claim"
+    path = tmp_path / "piece.0.claim"
     os.utime(path, (0, 0))
     mine.renew()
     assert time.time() - path.stat().st_mtime < 60
-    path.write_text(json.dumps({"host": "elsewhere", "pid": 1, "token": "theirs"}))
+    theirs = tmp_path / "piece.1.claim"
+    theirs.touch()
+    assert not mine.is_held()
     mine.give_back()
     assert path.exists()
+    theirs.unlink()
     path.unlink()
     mine.renew()
     mine.give_back()
 
 
 def test_of_many_who_find_a_dead_claim_one_gets_it(tmp_path):
-    for _ in range(20):
-        path = of_another(tmp_path)
-        os.utime(path, (0, 0))
+    for _ in range(100):
+        os.utime(of_another(tmp_path), (0, 0))
         got = []
         start = threading.Barrier(4)
 
@@ -327,4 +335,4 @@ def test_of_many_who_find_a_dead_claim_one_gets_it(tmp_path):
         for thread in threads:
             thread.join()
         assert sum(each is not None for each in got) == 1
-        path.unlink()
+        claims.remove_claims(tmp_path)

@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import tempfile
-import uuid
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,9 +27,10 @@ class Claim:
     between, as a sign of life.
     """
 
-    def __init__(self, path: Path, token: str) -> None:
-        self._path = path
-        self._token = token
+    def __init__(self, folder: Path, name: str, number: int) -> None:
+        self._folder = folder
+        self._name = name
+        self._number = number
 
     def __enter__(self) -> Self:
         return self
@@ -46,23 +46,24 @@ class Claim:
     def give_back(self) -> None:
         """Let another worker do the work, or what is left of it."""
         if self.is_held():
-            self._path.unlink(missing_ok=True)
+            _path(self._folder, self._name, self._number).unlink(missing_ok=True)
 
     def renew(self) -> None:
         """Give a sign of life."""
         with suppress(FileNotFoundError):
-            os.utime(self._path)
+            os.utime(_path(self._folder, self._name, self._number))
 
     def is_held(self) -> bool:
         """Whether nobody has taken the work over meanwhile."""
-        return _content(self._path).get("token") == self._token
+        return _newest(self._folder, self._name) == self._number
 
 
 def claim(folder: Path, name: str) -> Claim | None:
     """Claim a piece of work, unless another worker, who is alive, has it.
 
     A worker on this machine is dead if its process is; one on another machine, if it has not
-    renewed its claim for `STALE_S`.
+    renewed its claim for `STALE_S`. The claims to one piece are numbered, and the newest counts:
+    of several workers who find a dead one, only one can create the next.
 
     Parameters
     ----------
@@ -81,23 +82,22 @@ def claim(folder: Path, name: str) -> Claim | None:
     OSError
         Nothing can be written to the folder.
     """
-    path = folder / f"{name}{_SUFFIX}"
-    if path.exists() and is_dead(path):
-        # of several who see that, only one can rename it
-        grave = path.with_suffix(f".{uuid.uuid4().hex}.dead")
-        try:
-            path.rename(grave)
-        except OSError:
-            return None
-        grave.unlink()
-    token = uuid.uuid4().hex
-    content = {"host": socket.gethostname(), "pid": os.getpid(), "token": token}
+    newest = _newest(folder, name)
+    if newest is not None and not is_dead(_path(folder, name, newest)):
+        return None
+    number = 0 if newest is None else newest + 1
     try:
-        with path.open("x", encoding="utf-8") as file:
-            json.dump(content, file)
+        with _path(folder, name, number).open("x", encoding="utf-8") as file:
+            json.dump({"host": socket.gethostname(), "pid": os.getpid()}, file)
     except FileExistsError:
         return None
-    return Claim(path, token)
+    return Claim(folder, name, number)
+
+
+def remove_claims(folder: Path) -> None:
+    """Remove what dead workers have left, once all work is done."""
+    for path in folder.glob(f"*{_SUFFIX}"):
+        path.unlink(missing_ok=True)
 
 
 def is_dead(path: Path) -> bool:
@@ -110,6 +110,16 @@ def is_dead(path: Path) -> bool:
     except OSError:
         # given back just now
         return False
+
+
+def _path(folder: Path, name: str, number: int) -> Path:
+    return folder / f"{name}.{number}{_SUFFIX}"
+
+
+def _newest(folder: Path, name: str) -> int | None:
+    """Return the highest number of the claims to a piece."""
+    paths = folder.glob(f"{name}.*{_SUFFIX}")
+    return max((int(path.name.split(".")[-2]) for path in paths), default=None)
 
 
 def _content(path: Path) -> dict[str, object]:

@@ -14,6 +14,7 @@ from napari_dl4smlm.backend.atomic_file import atomic_file
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.table import Localizations
 from napari_dl4smlm.backend.prediction.reconstruction import Reconstruction
+from napari_dl4smlm.backend.prediction.sharing.claims import remove_claims
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -150,6 +151,7 @@ class Parts:
         self._write_plan({**self._plan, _RESULT: dict(result)})
         for path in [*self.folder.glob(_IMAGES), *self.folder.glob(_TABLES)]:
             path.unlink(missing_ok=True)
+        remove_claims(self.folder)
 
     def start_anew(self) -> None:
         """Forget that the prediction was finished, since its results are gone."""
