@@ -13,7 +13,7 @@ import pytest
 import tifffile
 from numpy.testing import assert_array_equal
 
-from napari_dl4smlm.backend.acquisition import settling
+from napari_dl4smlm.backend.acquisition import growing_tiff, settling
 from napari_dl4smlm.backend.acquisition.frames import open_frames
 from napari_dl4smlm.backend.acquisition.growing_frames import open_growing_frames
 from napari_dl4smlm.backend.errors import InputError
@@ -212,6 +212,24 @@ def test_what_cannot_be_followed_is_refused(tmp_path, counts, pass_time):
             writer.write(np.zeros((8, 8, 3), np.uint8), contiguous=False, photometric="rgb")
     with pytest.raises(InputError, match=r"colour\.tif has pages with the axes YXS"):
         open_growing_frames(tmp_path / "colour.tif")
+
+
+def test_a_file_that_its_writer_has_locked_is_looked_at_again(tmp_path, counts, monkeypatch):
+    path = tmp_path / "movie.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for frame in counts[:4]:
+            writer.write(frame, contiguous=False, metadata=None)
+    movie = open_growing_frames(path)
+    with tifffile.TiffWriter(path, append=True) as writer:
+        writer.write(counts[4], contiguous=False, metadata=None)
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as locked:
+        locked.setattr(growing_tiff, "open_tiff_file", refuse)
+        assert movie.grow() == 3
+    assert movie.grow() == 4
 
 
 def test_a_page_of_another_size_or_a_shorter_file_ends_it(tmp_path, counts):

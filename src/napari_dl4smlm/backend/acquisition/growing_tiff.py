@@ -77,8 +77,8 @@ class GrowingTiff:
         has_settled = self._settling.has_settled(status)
         try:
             tif = open_tiff_file(self._path)
-        except DAMAGE as error:
-            # the first bytes of a file need not come at once
+        except (*DAMAGE, OSError) as error:
+            # the first bytes of a file need not come at once, and its writer may lock it
             if has_settled and self._size:
                 raise InputError(
                     f"{self._path.name} cannot be read as TIFF: {error}. Choose another file."
