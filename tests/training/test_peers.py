@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from napari_dl4smlm.backend.models.model_file import load_model
 from napari_dl4smlm.backend.training.peers import Peers
+from napari_dl4smlm.backend.training.trainer import Trainer
 
 OPTIONS = [
     "--simulate",
@@ -185,3 +186,17 @@ def test_messages_are_exchanged(monkeypatch):
         thread.join()
     expected = (0.5, True, [[[0.5] * 3] * 2, [0.0, 1.5, 3.0, 4.5]])
     assert found == {0: expected, 1: expected}
+
+
+def test_who_is_asked_to_stop_after_the_others_were_asked_goes_on_with_them(
+    tiny_data, tiny_config, tmp_path, monkeypatch
+):
+    trainer = Trainer(tiny_data, tiny_config, tmp_path / "m.safetensors")
+
+    def answer_then_interrupt(flag):
+        trainer.stop()
+        return flag
+
+    monkeypatch.setattr(trainer._peers, "any", answer_then_interrupt)
+    assert not trainer._is_to_stop()
+    assert trainer._is_to_stop()

@@ -231,9 +231,11 @@ class Trainer:
 
     def _is_to_stop(self) -> bool:
         """Whether this or any other process was asked to stop: all do so after the same step."""
-        if self._peers.any(self._stop_requested.is_set()):
+        # what they agreed on, and not whether one was asked in the moment after that
+        is_agreed = self._peers.any(self._stop_requested.is_set())
+        if is_agreed:
             self._stop_requested.set()
-        return self._stop_requested.is_set()
+        return is_agreed
 
     def _create_network(self) -> tuple[SuperResolutionNetwork, tuple[Stage, ...]]:
         # the generator of the process is left as it was: other work may depend on it
