@@ -40,10 +40,12 @@ def torch_facts() -> Iterator[TorchFacts]:
     """Tell the facts; it takes seconds, so that it is a stream for a worker."""
     from napari_dl4smlm.backend.losses.registry import LOSSES
     from napari_dl4smlm.backend.models.device import available_devices
+    from napari_dl4smlm.backend.models.registry import MODELS
 
     devices = available_devices()
-    # the first network takes longer than all others
-    network_cost("deep_storm", {}, 1)
+    # the first network of each kind takes longer, since PyTorch imports what its weights need
+    for name in MODELS:
+        network_cost(name, {}, 1)
     yield TorchFacts(
         {device.name: device.description for device in devices if device.available},
         tuple(
