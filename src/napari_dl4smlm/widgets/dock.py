@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from napari_dl4smlm.widgets.closing import closes
 
 _WIDTH_PX = 360
 
@@ -22,6 +24,23 @@ class DockWidget(QWidget):
     def sizeHint(self) -> QSize:
         """Return the width that all widgets of the plugin have, and any height."""
         return QSize(_WIDTH_PX, super().sizeHint().height())
+
+    def event(self, event: QEvent | None) -> bool:
+        """Tell whoever inherits when the widget or its viewer was closed."""
+        handled = super().event(event)
+        if event is not None and closes(event, self):
+            # a viewer that is closed hides; a dock that is closed gives its widget away
+            self.on_closed(viewer_stays=event.type() == QEvent.Type.ParentChange)
+        return handled
+
+    def on_closed(self, *, viewer_stays: bool) -> None:
+        """Stop what runs, and let go of the viewer; the widget may be shown again later.
+
+        Parameters
+        ----------
+        viewer_stays
+            Whether the widget alone was closed, so that its results can still be shown.
+        """
 
     def set_column(self, column: QVBoxLayout, footer: QWidget | None = None) -> None:
         """Lay out what scrolls and, below it, what always stays in sight."""

@@ -267,7 +267,7 @@ def test_closing_while_it_learns_keeps_both_models(ready, tmp_path):
     ready.wait_for("of 100000 · hints")
     ready.wait(lambda: bool(stages(ready.widget)))
 
-    ready.widget._on_closed()
+    ready.widget.on_closed(viewer_stays=True)
 
     ready.wait(lambda: not any(each.name.startswith("dl4smlm") for each in threading.enumerate()))
     for path in tmp_path.glob("dl4smlm-models/*.safetensors"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QGridLayout, QVBoxLayout
 
 from napari_dl4smlm.backend.evaluation.comparison.events import (
@@ -14,7 +13,6 @@ from napari_dl4smlm.backend.evaluation.comparison.events import (
     FramesPredicted,
     ImagesScored,
 )
-from napari_dl4smlm.widgets.closing import closes
 from napari_dl4smlm.widgets.command_panel import CommandPanel
 from napari_dl4smlm.widgets.compare.form import ComparisonForm
 from napari_dl4smlm.widgets.compare.progress import ComparisonProgress
@@ -113,14 +111,6 @@ class CompareWidget(DockWidget):
         super().showEvent(event)
         self._open()
 
-    def event(self, event: QEvent | None) -> bool:
-        """Stop what is running when the widget or its viewer was closed."""
-        handled = super().event(event)
-        if event is not None and closes(event, self):
-            # a viewer that is closed hides; a dock that is closed gives its widget away
-            self._close(keep=event.type() == QEvent.Type.ParentChange)
-        return handled
-
     def _lay_out(self) -> None:
         show = two_columns(QGridLayout())
         show.addWidget(title_label("Show", "Images side by side, on the place of the movie"), 0, 0)
@@ -158,7 +148,7 @@ class CompareWidget(DockWidget):
             self._form.models.set_trained(self._session.model_path)
         self._show_state()
 
-    def _close(self, *, keep: bool) -> None:
+    def on_closed(self, *, viewer_stays: bool) -> None:
         """Let go of the viewer; what was found stays in the widget, which may be opened again."""
         if self._watch is None:
             return
@@ -168,7 +158,7 @@ class CompareWidget(DockWidget):
         self._form.close_all()
         self._shown.close()
         if self._state.is_active:
-            self._worker.close(_LONGEST_WAIT_S if keep else 0)
+            self._worker.close(_LONGEST_WAIT_S if viewer_stays else 0)
             if self._state is not RunState.STOPPING:
                 self._become(RunState.STOPPING)
             self._become(RunState.STOPPED)

@@ -16,7 +16,6 @@ from qtpy.QtWidgets import (
 )
 
 from napari_dl4smlm.backend.errors import InputError
-from napari_dl4smlm.widgets.closing import closes
 from napari_dl4smlm.widgets.data.events import (
     Fault,
     Ready,
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
     from napari.layers import Image, Layer
-    from qtpy.QtCore import QEvent
     from qtpy.QtGui import QShowEvent
 
     from napari_dl4smlm.widgets.data.page import DataPage
@@ -135,15 +133,13 @@ class DataWidget(DockWidget):
         self._use.setToolTip("All that training needs is being opened.")
         self._actions.start(lambda: with_fault(_opened_once(source)))
 
-    def event(self, event: QEvent | None) -> bool:
-        """Look no further when the widget or its viewer was closed, and again when it is back."""
-        handled = super().event(event)
-        if closes(event, self):
-            self._settled.stop()
-            self._checks.cancel()
-            self._actions.cancel()
-            self._is_closed = True
-        return handled
+    def on_closed(self, *, viewer_stays: bool) -> None:
+        """Look no further until the widget is back."""
+        del viewer_stays
+        self._settled.stop()
+        self._checks.cancel()
+        self._actions.cancel()
+        self._is_closed = True
 
     def showEvent(self, event: QShowEvent | None) -> None:
         """Look at the data again after the widget was closed."""

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QGridLayout, QVBoxLayout
 
 from napari_dl4smlm.backend.prediction.events import (
@@ -17,7 +16,6 @@ from napari_dl4smlm.backend.prediction.events import (
     PredictionStarted,
     PredictionStopped,
 )
-from napari_dl4smlm.widgets.closing import closes
 from napari_dl4smlm.widgets.command_panel import CommandPanel
 from napari_dl4smlm.widgets.dock import DockWidget
 from napari_dl4smlm.widgets.fold import Fold
@@ -115,14 +113,6 @@ class PredictWidget(DockWidget):
         super().showEvent(event)
         self._open()
 
-    def event(self, event: QEvent | None) -> bool:
-        """Stop what is running when the widget or its viewer was closed."""
-        handled = super().event(event)
-        if event is not None and closes(event, self):
-            # a viewer that is closed hides; a dock that is closed gives its widget away
-            self._close(keep=event.type() == QEvent.Type.ParentChange)
-        return handled
-
     def _lay_out(self) -> None:
         show = two_columns(QGridLayout())
         show.addWidget(title_label("Show", "Layers that lie on the movie"), 0, 0)
@@ -164,7 +154,7 @@ class PredictWidget(DockWidget):
             self._form.model.set_trained(self._session.model_path)
         self._show_state()
 
-    def _close(self, *, keep: bool) -> None:
+    def on_closed(self, *, viewer_stays: bool) -> None:
         """Let go of the viewer; what was found is shown in it before, if it is there to keep it."""
         if self._watch is None:
             return
@@ -173,10 +163,10 @@ class PredictWidget(DockWidget):
         self._session.model_changed.disconnect(self._form.model.set_trained, missing_ok=True)
         self._form.close_all()
         if self._state.is_active:
-            has_ended = self._worker.close(_LONGEST_WAIT_S if keep else 0)
+            has_ended = self._worker.close(_LONGEST_WAIT_S if viewer_stays else 0)
             if self._state is not RunState.STOPPING:
                 self._become(RunState.STOPPING)
-            if keep and has_ended:
+            if viewer_stays and has_ended:
                 self._end(RunState.STOPPED)
             else:
                 self._become(RunState.STOPPED)

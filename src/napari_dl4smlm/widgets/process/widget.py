@@ -9,7 +9,6 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QVBoxLayout
 
 from napari_dl4smlm.backend.errors import InputError
-from napari_dl4smlm.widgets.closing import closes
 from napari_dl4smlm.widgets.copy_details import CopyDetails
 from napari_dl4smlm.widgets.dock import DockWidget
 from napari_dl4smlm.widgets.fold import Fold
@@ -36,7 +35,6 @@ from napari_dl4smlm.widgets.sources.layer_watch import LayerWatch
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
-    from qtpy.QtCore import QEvent
     from qtpy.QtGui import QShowEvent
 
     from napari_dl4smlm.backend.processing.config import ProcessingConfig
@@ -96,17 +94,17 @@ class ProcessWidget(DockWidget):
         """Return what is said about all steps together."""
         return self._outcome.toPlainText()
 
-    def event(self, event: QEvent | None) -> bool:
-        """Stop what runs when the widget or its viewer was closed."""
-        handled = super().event(event)
-        if event is not None and closes(event, self) and self._watch is not None:
-            self._watch.close()
-            self._watch = None
-            self._settled.stop()
-            self._run.cancel()
-            self.source.movie.close_all()
-            self.quality.cancel()
-        return handled
+    def on_closed(self, *, viewer_stays: bool) -> None:
+        """Stop what runs, and follow the viewer no more."""
+        del viewer_stays
+        if self._watch is None:
+            return
+        self._watch.close()
+        self._watch = None
+        self._settled.stop()
+        self._run.cancel()
+        self.source.movie.close_all()
+        self.quality.cancel()
 
     def showEvent(self, event: QShowEvent | None) -> None:
         """Follow the viewer, also after the widget was closed once."""

@@ -20,7 +20,6 @@ from napari_dl4smlm.backend.training.events import (
     TrainingStopped,
 )
 from napari_dl4smlm.backend.training.model_paths import last_model_of
-from napari_dl4smlm.widgets.closing import closes
 from napari_dl4smlm.widgets.dock import DockWidget
 from napari_dl4smlm.widgets.fold import Fold
 from napari_dl4smlm.widgets.forms.titled_rows import TitledRows
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari.components import ViewerModel
-    from qtpy.QtCore import QEvent
     from qtpy.QtGui import QShowEvent
 
     from napari_dl4smlm.backend.models.model_file import ModelCard
@@ -112,13 +110,6 @@ class TrainingDock(DockWidget):
         super().showEvent(event)
         self._ask_facts()
 
-    def event(self, event: QEvent | None) -> bool:
-        """Stop training when the widget or its viewer was closed."""
-        handled = super().event(event)
-        if closes(event, self):
-            self._on_closed()
-        return handled
-
     def _lay_out(self) -> None:
         file = TitledRows()
         file.add("file", "Model file", self._file)
@@ -168,7 +159,9 @@ class TrainingDock(DockWidget):
         self._become(RunState.STOPPING)
         self._worker.stop()
 
-    def _on_closed(self) -> None:
+    def on_closed(self, *, viewer_stays: bool) -> None:
+        """Stop training after the step under way; its models are written."""
+        del viewer_stays
         self._facts.close(timeout_s=0)
         self._form.close_all()
         self._preview_timer.stop()
