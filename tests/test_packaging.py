@@ -144,10 +144,10 @@ def modules_after(code: str) -> set[str]:
 def test_importing_the_package_takes_less_than_50_ms_and_loads_nothing_heavy():
     assert not modules_after("import napari_dl4smlm") & {"torch", "numpy", "napari"}
     timing = (
-        "from time import perf_counter\n"
-        "start = perf_counter()\n"
+        "from time import process_time\n"
+        "start = process_time()\n"
         "import napari_dl4smlm\n"
-        "print(perf_counter() - start)"
+        "print(process_time() - start)"
     )
     # the best of several, since other programs can only make it slower
     assert min(float(run_python("-c", timing)) for _ in range(5)) < 0.05

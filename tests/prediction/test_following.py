@@ -256,7 +256,7 @@ def test_the_files_are_written_when_the_movie_disappears(tmp_path, u_storm, coun
     with tifffile.TiffWriter(path) as writer:
         for frame in counts[:6]:
             writer.write(frame, contiguous=False, metadata=None)
-    movie = open_growing_frames(path, pixel_size_nm=100, quiet_s=5)
+    movie = open_growing_frames(path, pixel_size_nm=100, quiet_s=120)
     events = []
     began = time.monotonic()
 
@@ -268,6 +268,6 @@ def test_the_files_are_written_when_the_movie_disappears(tmp_path, u_storm, coun
 
     with pytest.raises(InputError, match=r"movie\.tif cannot be read"):
         run()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 120
     assert not any(isinstance(event, FilesWritten) for event in events)
     assert tifffile.imread(tmp_path / "out" / "reconstruction.tif").sum() > 0

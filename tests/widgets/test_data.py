@@ -46,7 +46,7 @@ from napari_dl4smlm.widgets.sources.latest_run import LatestRun
 
 pytestmark = pytest.mark.gui
 
-TIMEOUT_MS = 30_000
+TIMEOUT_MS = 120_000
 N_FRAMES, HEIGHT, WIDTH = 6, 20, 24
 PIXEL_SIZE_NM = 120.0
 MOVIE, PAIRS, SIMULATION = range(3)

@@ -34,7 +34,7 @@ from napari_dl4smlm.widgets.training.file import ModelFile
 pytestmark = pytest.mark.gui
 
 # far above what anything here takes, so that a busy machine fails no test
-TIMEOUT_MS = 60_000
+TIMEOUT_MS = 120_000
 N_FRAMES, SIDE = 6, 32
 SMALL = {
     "model_options": {"blocks": 1, "channels": 4},

@@ -57,7 +57,7 @@ from napari_dl4smlm.widgets.wrapped_text import WrappedText
 pytestmark = pytest.mark.gui
 
 # far above what anything here takes, so that a busy machine fails no test
-TIMEOUT_MS = 60_000
+TIMEOUT_MS = 120_000
 
 DATA = DataConfig(simulation=SimulationConfig(), simulated_validation_frames=2, upsampling_factor=2)
 SMALL = {

@@ -24,7 +24,7 @@ from napari_dl4smlm.widgets.worker import EventWorker
 pytestmark = pytest.mark.gui
 
 # far above what anything here takes, so that a busy machine fails no test
-TIMEOUT_MS = 30_000
+TIMEOUT_MS = 120_000
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from napari_dl4smlm.widgets.compare.widget import CompareWidget
 from napari_dl4smlm.widgets.layers.layers import add_movie, show_localizations
 
 # far above what anything here takes, so that a busy machine fails no test
-TIMEOUT_MS = 60_000
+TIMEOUT_MS = 120_000
 FRAMES, SIDE, PIXEL_NM = 20, 24, 100.0
 
 

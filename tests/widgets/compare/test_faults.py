@@ -14,7 +14,7 @@ from napari_dl4smlm.widgets.run_state import RunState
 
 pytestmark = pytest.mark.gui
 
-TIMEOUT_MS = 60_000
+TIMEOUT_MS = 120_000
 
 
 def why_not(widget):

@@ -29,7 +29,7 @@ from napari_dl4smlm.widgets.session import Session
 
 pytestmark = pytest.mark.gui
 
-TIMEOUT_MS = 60_000
+TIMEOUT_MS = 120_000
 PIXEL_NM = 100.0
 
 

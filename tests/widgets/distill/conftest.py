@@ -25,7 +25,7 @@ from napari_dl4smlm.widgets.session import Session, TrainingSource
 from napari_dl4smlm.widgets.wrapped_text import WrappedText
 
 # far above what anything here takes, so that a busy machine fails no test
-TIMEOUT_MS = 60_000
+TIMEOUT_MS = 120_000
 
 
 def simulated(factor=2):

@@ -32,7 +32,7 @@ from napari_dl4smlm.widgets.layers.layers import add_movie, mark_of
 from napari_dl4smlm.widgets.predict.widget import PredictWidget
 
 # far above what anything here takes, so that a busy machine fails no test
-TIMEOUT_MS = 60_000
+TIMEOUT_MS = 120_000
 
 FACTOR, HEIGHT, WIDTH, N_FRAMES = 2, 20, 24, 6
 PIXEL_NM = 100.0

@@ -16,7 +16,7 @@ from napari_dl4smlm.widgets.run_state import RunState
 
 pytestmark = pytest.mark.gui
 
-TIMEOUT_MS = 60_000
+TIMEOUT_MS = 120_000
 
 
 def test_a_bad_file_does_not_stop_the_others(

@@ -23,7 +23,7 @@ from napari_dl4smlm.widgets.run_state import RunState
 
 pytestmark = pytest.mark.gui
 
-TIMEOUT_MS = 60_000
+TIMEOUT_MS = 120_000
 HEIGHT, WIDTH, N_FRAMES, PIXEL_NM = 20, 24, 6, 100.0
 
 

@@ -16,7 +16,7 @@ from napari_dl4smlm.widgets.run_state import RunState
 
 pytestmark = pytest.mark.gui
 
-TIMEOUT_MS = 30_000
+TIMEOUT_MS = 120_000
 
 
 @pytest.fixture

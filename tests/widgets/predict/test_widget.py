@@ -30,7 +30,7 @@ from napari_dl4smlm.widgets.session import Session
 
 pytestmark = pytest.mark.gui
 
-TIMEOUT_MS = 60_000
+TIMEOUT_MS = 120_000
 N_FRAMES, PIXEL_NM = 6, 100.0
 
 

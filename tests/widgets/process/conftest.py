@@ -23,7 +23,7 @@ from napari_dl4smlm.widgets.process import widget as process
 from napari_dl4smlm.widgets.process.widget import ProcessWidget
 
 # far above what anything here takes, so that a busy machine fails no test
-TIMEOUT_MS = 60_000
+TIMEOUT_MS = 120_000
 
 N_FRAMES, SIDE = 200, 16
 PIXEL_NM = 100.0
