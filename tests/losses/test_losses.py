@@ -7,8 +7,11 @@ from scipy.ndimage import center_of_mass, gaussian_filter
 from scipy.optimize import minimize_scalar
 
 from napari_dl4smlm.backend.errors import InputError
-from napari_dl4smlm.backend.losses.l1l2 import blur
 from napari_dl4smlm.backend.losses.registry import LOSSES, create_loss
+
+
+def blur(maps):
+    return create_loss("l1l2").as_seen(maps)
 
 
 def spike(height=1.0, size=21):

@@ -32,7 +32,7 @@ from napari_dl4smlm.backend.prediction.predictor import Predictor
 
 CPU = PredictionConfig(device="cpu", threshold=0.01)
 
-# argv: where to, and "pause", "end" or "crash"
+# argv: where to, "pause", "end" or "crash", and a file that tells it to go on
 WRITER = """
 import os, sys, time
 import numpy as np
@@ -43,6 +43,8 @@ with tifffile.TiffWriter(sys.argv[1]) as writer:
         writer.write(frame, contiguous=False, metadata=None)
         writer.filehandle.flush()
         time.sleep(1.5 if sys.argv[2] == "pause" and number == 20 else 0.005)
+        while number == 5 and not os.path.exists(sys.argv[3]):
+            time.sleep(0.005)
     if sys.argv[2] == "crash":
         writer.write(frame, contiguous=False, metadata=None)
         writer.filehandle.flush()
@@ -60,14 +62,20 @@ def counts():
 def test_what_another_process_writes_is_predicted_as_if_it_had_been_there(
     tmp_path, u_storm, counts, how
 ):
-    path = tmp_path / "movie.tif"
+    path, go_on = tmp_path / "movie.tif", tmp_path / "go-on"
     events = []
-    with subprocess.Popen([sys.executable, "-c", WRITER, path, how]) as writer:
-        movie = open_growing_frames(path, pixel_size_nm=100, quiet_s=2.5, wait_s=30)
-        is_early = writer.poll() is None
+    with subprocess.Popen([sys.executable, "-c", WRITER, path, how, go_on]) as writer:
+        # long, since a busy machine may hold the writer up, until it has ended
+        movie = open_growing_frames(path, pixel_size_nm=100, quiet_s=120, wait_s=120)
+        go_on.touch()
+
+        def hurry():
+            writer.wait()
+            movie.quiet_s = 2
+
+        threading.Thread(target=hurry).start()
         events += predict_to_files(u_storm, movie, tmp_path / "followed", CPU)
 
-    assert is_early
     assert writer.returncode == (-signal.SIGKILL if how == "crash" else 0)
     assert isinstance(events[-2], PredictionFinished)
     whole = open_frames(counts, pixel_size_nm=100)

@@ -12,7 +12,7 @@ import torch
 from pydantic import ValidationError
 from scipy.ndimage import gaussian_filter
 
-from napari_dl4smlm.backend.acquisition.frames import open_frames
+from napari_dl4smlm.backend.acquisition.frames import PIXEL_TYPES, open_frames
 from napari_dl4smlm.backend.acquisition.normalization import Normalization
 from napari_dl4smlm.backend.errors import DeviceError, InputError
 from napari_dl4smlm.backend.localizations.peaks import find_peaks
@@ -75,6 +75,15 @@ def test_the_image_is_the_sum_of_the_clamped_maps_of_single_frames(u_storm, nois
     np.testing.assert_allclose(
         finished.reconstruction.image, expected.sum(0), rtol=1e-5, atol=1e-6 * expected.max()
     )
+
+
+@pytest.mark.parametrize("dtype", [*PIXEL_TYPES, ">u2", ">f4"])
+def test_the_type_of_the_counts_changes_nothing(u_storm, noise, dtype):
+    counts = noise.round().clip(0, 127)
+    image = predict(u_storm, counts.astype(dtype))[-1].reconstruction.image
+    expected = predict(u_storm, counts.astype(np.float32))[-1].reconstruction.image
+    assert np.ptp(expected) > 0
+    np.testing.assert_array_equal(image, expected)
 
 
 def test_maps_and_image_are_blurred_as_the_loss_was_and_the_peaks_are_not(u_storm, noise):

@@ -64,13 +64,13 @@ def test_nothing_is_read_any_more_after_the_end():
         def __getitem__(self, key):
             if key.start == 4:
                 begun.set()
-                assert may_go_on.wait(10)
+                assert may_go_on.wait(120)
             return COUNTS[key]
 
     movie = open_frames(Slow())
     with ReadAhead(movie) as reader:
         reader.read(range(4), then=range(4, 8))
-        assert begun.wait(10)
+        assert begun.wait(120)
         may_go_on.set()
     movie.close()
     assert not [thread for thread in threading.enumerate() if "dl4smlm-read" in thread.name]

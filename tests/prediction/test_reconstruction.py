@@ -9,6 +9,7 @@ import pytest
 import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
 
 from napari_dl4smlm.backend.acquisition import calibrated_tiff
 from napari_dl4smlm.backend.acquisition.frames import open_frames
@@ -70,6 +71,18 @@ def test_images_of_another_size_or_pixel_are_refused():
         reconstruction.add(np.ones((1, 7), np.float32), range(4, 5))
     with pytest.raises(InputError, match=r"pixels of 12\.5 nm and 13 nm"):
         reconstruction.merge(Reconstruction(5, 7, pixel_size_nm=13))
+    with pytest.raises(InputError, match="blurred by 0 px and 1 px"):
+        reconstruction.merge(Reconstruction(5, 7, pixel_size_nm=12.5, blur_sigma_px=1))
+
+
+def test_parts_are_added_up_before_they_are_blurred():
+    parts = [Reconstruction(5, 7, pixel_size_nm=12.5, blur_sigma_px=1.0) for _ in range(2)]
+    for number, part in enumerate(parts):
+        part.add(MAPS[number], range(number, number + 1))
+    merged = parts[0].merge(parts[1])
+    expected = gaussian_filter(MAPS[0] + MAPS[1], 1.0, mode="constant", truncate=3)
+    np.testing.assert_allclose(merged.image, expected, rtol=1e-6)
+    np.testing.assert_array_equal(merged.total, MAPS[0].astype(float) + MAPS[1])
 
 
 def test_a_million_dim_frames_are_not_lost_to_rounding():

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -34,6 +35,12 @@ from napari_dl4smlm.backend.prediction.sharing.parts import Parts
 from napari_dl4smlm.backend.prediction.sharing.shared_prediction import predict_shared
 
 CPU = PredictionConfig(device="cpu", threshold=0.01, batch_size=8)
+
+
+@pytest.fixture
+def u_storm(u_storm):
+    """A model whose image is blurred, after all parts of it were added up."""
+    return replace(u_storm, card=u_storm.card.model_copy(update={"blur_sigma_px": 1.0}))
 
 
 @pytest.fixture

@@ -163,9 +163,9 @@ def test_messages_are_exchanged(monkeypatch):
     def all_reduce(tensor):
         rank = threading.current_thread().name
         sent[rank] = tensor.clone()
-        barrier.wait(10)
+        barrier.wait(120)
         total = sum(sent.values())
-        barrier.wait(10)
+        barrier.wait(120)
         tensor.copy_(total)
 
     monkeypatch.setattr(torch.distributed, "all_reduce", all_reduce)

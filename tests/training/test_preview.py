@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from napari_dl4smlm.backend.acquisition.frames import open_frames
+from napari_dl4smlm.backend.gaussian_blur import GaussianBlur
 from napari_dl4smlm.backend.localizations.table import Localizations
 from napari_dl4smlm.backend.models.model_file import load_model
-from napari_dl4smlm.backend.models.network import GaussianBlur
 from napari_dl4smlm.backend.training.config import DistillationConfig
 from napari_dl4smlm.backend.training.events import EpochFinished
 from napari_dl4smlm.backend.training.filmed import FilmedData, position_truth

@@ -73,7 +73,7 @@ def settle(qtbot, widget):
     """Wait until everything about the chosen data is known."""
 
     def settle():
-        qtbot.waitUntil(lambda: not widget.is_busy, timeout=TIMEOUT_MS)
+        qtbot.waitUntil(lambda: not widget.is_busy)
 
     settle()
     return settle
@@ -571,18 +571,18 @@ def test_only_what_was_asked_for_last_is_told(qtbot, widget):
     run.event_arrived.connect(told.append)
 
     def slow():
-        gate.wait(10)
+        gate.wait(120)
         yield "slow"
 
     run.start(slow)
     run.start(lambda: iter(["skipped"]))
     run.start(lambda: iter(["last"]))
     gate.set()
-    qtbot.waitUntil(lambda: not run.is_running, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: not run.is_running)
     assert told == ["last"]
     run.start(lambda: iter(["again"]))
     run.cancel()
-    qtbot.waitUntil(lambda: not run.is_running, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: not run.is_running)
     assert told == ["last"]
 
 
@@ -955,7 +955,7 @@ def test_closing_while_data_are_looked_at_leaves_no_thread(
     viewer.add_layer(movie_layer(slow))
     widget = DataWidget(viewer)
     viewer.window.add_dock_widget(widget, name="Data")
-    qtbot.waitUntil(slow.wanted.is_set, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(slow.wanted.is_set)
     told = []
     widget.checked.connect(lambda: told.append(True))
 
@@ -965,14 +965,14 @@ def test_closing_while_data_are_looked_at_leaves_no_thread(
         viewer.close()
     slow.may_go_on.set()
 
-    qtbot.waitUntil(no_thread_is_left, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(no_thread_is_left)
     assert told == []
     if what == "dock":
-        qtbot.waitUntil(lambda: not widget.is_busy, timeout=TIMEOUT_MS)
+        qtbot.waitUntil(lambda: not widget.is_busy)
         assert not widget._use.isEnabled()
         # and it works again where it is shown again
         viewer.window.add_dock_widget(widget, name="Data")
-        qtbot.waitUntil(lambda: bool(told), timeout=TIMEOUT_MS)
+        qtbot.waitUntil(lambda: bool(told))
         assert widget._use.isEnabled()
 
 
@@ -987,14 +987,14 @@ def test_in_a_real_viewer_the_widget_works_until_it_is_closed(make_napari_viewer
     viewer.window.add_dock_widget(widget, name="Data")
     for layer in filaments():
         viewer.add_layer(Layer.create(*layer))
-    qtbot.waitUntil(lambda: not widget.is_busy, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: not widget.is_busy)
     assert widget._use.isEnabled(), widget._use.toolTip()
     assert max(histogram_colour(widget)) < 100
     viewer.theme = "light"
-    qtbot.waitUntil(lambda: not widget.is_busy, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: not widget.is_busy)
     assert min(histogram_colour(widget)) > 150
     widget.choose(SIMULATION)
-    qtbot.waitUntil(lambda: not widget.is_busy, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: not widget.is_busy)
     widget._show.click()
     assert len(viewer.layers) == 4
     viewer.window.remove_dock_widget(widget)

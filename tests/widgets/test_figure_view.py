@@ -90,11 +90,11 @@ def test_of_figures_that_are_asked_for_while_one_is_drawn_only_the_last_is(view,
 
     def slow(look):
         begun.set()
-        assert may_end.wait(10)
+        assert may_end.wait(120)
         return first(look)
 
     view.show_figure(slow)
-    assert begun.wait(10)
+    assert begun.wait(120)
     between = [Drawing() for _ in range(5)]
     for drawing in (*between, last):
         view.show_figure(drawing)

@@ -197,7 +197,7 @@ def add(qtbot):
     def add(widget, *paths):
         widget._form.models.add(paths)
         models = widget._form.models._models
-        qtbot.waitUntil(lambda: all(m.is_known for m in models.values()), timeout=TIMEOUT_MS)
+        qtbot.waitUntil(lambda: all(m.is_known for m in models.values()))
 
     return add
 
@@ -211,7 +211,7 @@ def ready(qtbot):
             problem = widget._form.problem() or ""
             return "being" not in problem
 
-        qtbot.waitUntil(is_known, timeout=TIMEOUT_MS)
+        qtbot.waitUntil(is_known)
 
     return wait
 
@@ -225,7 +225,7 @@ def wait_for_end(qtbot):
             drawing = widget._shown.is_busy or widget._results.plots._view.is_busy
             return not widget._state.is_active and not drawing
 
-        qtbot.waitUntil(is_over, timeout=TIMEOUT_MS)
+        qtbot.waitUntil(is_over)
 
     return wait
 

@@ -14,8 +14,6 @@ from napari_dl4smlm.widgets.run_state import RunState
 
 pytestmark = pytest.mark.gui
 
-TIMEOUT_MS = 120_000
-
 
 def why_not(widget):
     """What stands in the tooltip of the button, and in place of the command."""
@@ -81,10 +79,10 @@ def test_devices_are_named_and_several_may_be_chosen(
 ):
     devices = widget._form.devices
     add(widget, make_model("a"))
-    qtbot.waitUntil(lambda: "cpu" in devices._boxes, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: "cpu" in devices._boxes)
     assert devices._boxes["cpu"].text().startswith("cpu · ")
     widget._form.movie.set_value(movie_file)
-    qtbot.waitUntil(lambda: widget._form.movie.path is not None, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: widget._form.movie.path is not None)
     assert "--device" not in widget._command.text()
     devices.show_devices({"cuda:0": "cuda:0 · a GPU", "cpu": "cpu · a CPU"})
     assert devices.names() == ["auto"]

@@ -29,7 +29,6 @@ from napari_dl4smlm.widgets.session import Session
 
 pytestmark = pytest.mark.gui
 
-TIMEOUT_MS = 120_000
 PIXEL_NM = 100.0
 
 
@@ -42,9 +41,9 @@ def test_the_command_finds_the_same_numbers(
 ):
     widget._form.movie.set_value(movie_file)
     widget._form.truth.set_value(truth_file)
-    qtbot.waitUntil(lambda: widget._form.movie.path is not None, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: widget._form.movie.path is not None)
     run(widget, make_model("all"), make_model("bright", 2.0, factor=2), border_nm=300, frames="1:")
-    qtbot.waitUntil(lambda: widget._form.truth.path is not None, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: widget._form.truth.path is not None)
 
     program, *words = shlex.split(widget._command.text())
     outcome = CliRunner().invoke(main, [*words, "--json"])
@@ -251,7 +250,7 @@ def test_a_click_on_a_model_in_the_figure_selects_its_row_and_its_image(
     plots = widget._results.plots
     view = plots._view
     view.resize(340, view.height())
-    qtbot.waitUntil(lambda: not view.is_busy and not view.pixmap().isNull(), timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: not view.is_busy and not view.pixmap().isNull())
     (pareto,) = plots._paretos.values()
     figure = pareto._figure
     trade = pareto._pareto.trades["bright"]
@@ -265,7 +264,7 @@ def test_a_click_on_a_model_in_the_figure_selects_its_row_and_its_image(
     assert widget._results.table._view.selected_label() == "bright"
     assert viewer.layers.selection.active.name == "bright (compared)"
     assert pareto.selected == "bright"
-    qtbot.waitUntil(lambda: not view.is_busy, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: not view.is_busy)
     qtbot.mouseClick(view, Qt.MouseButton.LeftButton, pos=QPoint(1, 1))
     assert widget._results.table._view.selected_label() == "bright"
     assert [plots._choice.itemText(k) for k in range(plots._choice.count())] == [
@@ -346,12 +345,12 @@ def test_the_model_that_was_just_trained_is_added_and_read_anew(
     Session.of(viewer).model_path = path
     widget = open_widget(viewer)
     models = widget._form.models
-    qtbot.waitUntil(lambda: len(models.cards()) == 1, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: len(models.cards()) == 1)
     assert models.lines() == ["trained.safetensors (just trained)\nspread · ×1 · 100 nm"]
 
     make_model("trained", factor=4)
     Session.of(viewer).model_path = path
-    qtbot.waitUntil(lambda: "×4" in models.lines()[0], timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: "×4" in models.lines()[0])
     assert len(models.paths()) == 1
 
 
@@ -361,7 +360,7 @@ def test_models_are_dropped_removed_and_offered_again(widget, make_model, qtbot)
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
     models._list.dropped.emit(_files(data))
-    qtbot.waitUntil(lambda: len(models.cards()) == 2, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: len(models.cards()) == 2)
     assert models.paths() == paths
 
     models._list.item(0).setSelected(True)
@@ -389,7 +388,7 @@ def test_the_truth_follows_the_movie_until_another_is_chosen(
 
     truth_box.set_value(truth_layer)
     ready(widget)
-    qtbot.waitUntil(lambda: "80 true" in truth_box.about.description(), timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: "80 true" in truth_box.about.description())
     assert "They were made for 'movie', and the movie is 'other'" in truth_box.about.description()
 
 
@@ -408,7 +407,7 @@ def test_table_report_and_folder_are_saved(widget, truth_layer, run, make_model,
     ):
         save(path)
         assert not results._buttons["Save report…"].isEnabled()
-        qtbot.waitUntil(lambda: not results.is_saving, timeout=TIMEOUT_MS)
+        qtbot.waitUntil(lambda: not results.is_saving)
         assert results.saved() == f"Saved: {path}"
     with (tmp_path / "scores.csv").open(newline="", encoding="utf-8") as file:
         assert list(csv.DictReader(file)) == rows
@@ -431,7 +430,7 @@ def test_what_cannot_be_saved_says_why(widget, truth_layer, run, make_model, qtb
     ):
         (tmp_path / "movie.tif").write_text("")
         save(path)
-        qtbot.waitUntil(lambda: not results.is_saving, timeout=TIMEOUT_MS)
+        qtbot.waitUntil(lambda: not results.is_saving)
         assert results.saved().startswith("⚠")
         assert message in results.saved()
 
@@ -455,13 +454,13 @@ def test_points_that_were_moved_in_the_viewer_have_no_command(
     viewer, widget, movie_file, truth_file, add, make_model, ready, qtbot, truth
 ):
     widget._form.movie.set_value(movie_file)
-    qtbot.waitUntil(lambda: widget._form.movie.path is not None, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: widget._form.movie.path is not None)
     movie = widget._form.movie.layer()
     points = show_localizations(
         viewer, movie, truth, name="t", metadata={"role": "ground truth", "path": str(truth_file)}
     )
     add(widget, make_model("a"))
-    qtbot.waitUntil(lambda: widget._form.truth.path == truth_file, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: widget._form.truth.path == truth_file)
     assert f"--localizations {truth_file}" in widget._command.text()
 
     moved = points.data.copy()

@@ -126,7 +126,7 @@ class Driver:
         return "\n".join(labels + texts)
 
     def wait(self, condition):
-        self._qtbot.waitUntil(condition, timeout=TIMEOUT_MS)
+        self._qtbot.waitUntil(condition)
 
     def wait_for(self, text):
         self.wait(lambda: text in self.shown())
@@ -187,7 +187,6 @@ def open_widget(qtbot, tmp_path, monkeypatch):
         widget.form.close_all()
     qtbot.waitUntil(
         lambda: not any(thread.name.startswith("dl4smlm") for thread in threading.enumerate()),
-        timeout=TIMEOUT_MS,
     )
 
 

@@ -213,7 +213,7 @@ def wait_for_end(qtbot):
     """Waits until a run has ended."""
 
     def wait(widget):
-        qtbot.waitUntil(lambda: not widget._state.is_active, timeout=TIMEOUT_MS)
+        qtbot.waitUntil(lambda: not widget._state.is_active)
 
     return wait
 
@@ -224,7 +224,7 @@ def choose(qtbot):
 
     def choose(widget, path):
         widget._form.model.set_value(path)
-        qtbot.waitUntil(lambda: widget._form.model.card is not None, timeout=TIMEOUT_MS)
+        qtbot.waitUntil(lambda: widget._form.model.card is not None)
 
     return choose
 
@@ -251,7 +251,7 @@ def start_slowly(qtbot, permits):
         permits.release(n_batches)
         widget._buttons.start.click()
         bar = widget._progress._bar
-        qtbot.waitUntil(lambda: bar.value() == n_batches, timeout=TIMEOUT_MS)
+        qtbot.waitUntil(lambda: bar.value() == n_batches)
 
     return start
 
@@ -263,7 +263,6 @@ def wait_for_threads(qtbot):
     def wait():
         qtbot.waitUntil(
             lambda: not any(each.name.startswith("dl4smlm") for each in threading.enumerate()),
-            timeout=TIMEOUT_MS,
         )
 
     return wait

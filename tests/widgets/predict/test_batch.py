@@ -16,8 +16,6 @@ from napari_dl4smlm.widgets.run_state import RunState
 
 pytestmark = pytest.mark.gui
 
-TIMEOUT_MS = 120_000
-
 
 def test_a_bad_file_does_not_stop_the_others(
     widget, choose, make_model, movie_file, tmp_path, wait_for_end, predicted_to
@@ -56,7 +54,7 @@ def test_cancel_leaves_the_files_that_were_not_begun(
     widget._batch.add_files([movie_file, copy])
     permits.release(1)
     widget._batch.buttons.start.click()
-    qtbot.waitUntil(lambda: widget._progress._bar.value() == 1, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: widget._progress._bar.value() == 1)
     widget._buttons.cancel.click()
     permits.release(100)
     wait_for_end(widget)

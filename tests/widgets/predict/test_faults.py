@@ -23,7 +23,6 @@ from napari_dl4smlm.widgets.run_state import RunState
 
 pytestmark = pytest.mark.gui
 
-TIMEOUT_MS = 120_000
 HEIGHT, WIDTH, N_FRAMES, PIXEL_NM = 20, 24, 6, 100.0
 
 
@@ -124,7 +123,7 @@ def test_a_file_that_is_no_movie_is_refused_with_the_reason(widget, tmp_path, qt
     (tmp_path / "movie.tif").write_bytes(b"no image")
     widget._form.movie.set_value(tmp_path / "movie.tif")
     about = widget._form.movie.about
-    qtbot.waitUntil(lambda: "⚠" in about.fault(), timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: "⚠" in about.fault())
     assert "movie.tif" in about.fault()
     assert [f"⚠ {message}" for message in notified()] == [about.fault()]
     assert not widget._buttons.start.isEnabled()
@@ -151,7 +150,7 @@ def test_files_that_are_no_models_are_refused_with_the_reason(
         model = make_model(f"{harm.__name__}.safetensors")
         harm(model)
         picker.set_value(model)
-        qtbot.waitUntil(lambda: bool(picker.about.fault()), timeout=TIMEOUT_MS)
+        qtbot.waitUntil(lambda: bool(picker.about.fault()))
 
         assert message in picker.about.fault()
         assert not widget._buttons.start.isEnabled()
@@ -308,7 +307,7 @@ def test_a_file_that_cannot_be_written_is_told(
     ):
         saved.clear()
         save(tmp_path / "missing" / name)
-        qtbot.waitUntil(lambda: "missing" in saved.toPlainText(), timeout=TIMEOUT_MS)
+        qtbot.waitUntil(lambda: "missing" in saved.toPlainText())
         assert saved.toPlainText() == f"⚠ {notified()[-1]}"
         assert widget._results._image_button.isEnabled()
 

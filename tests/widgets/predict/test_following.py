@@ -16,8 +16,6 @@ from napari_dl4smlm.widgets.run_state import RunState
 
 pytestmark = pytest.mark.gui
 
-TIMEOUT_MS = 120_000
-
 
 @pytest.fixture
 def growing(tmp_path):
@@ -42,7 +40,7 @@ def test_frames_are_predicted_as_they_come_until_it_is_cancelled(
     widget._form.movie.set_value(path)
     widget._form.set_values({"threshold": 0.2, "pixel_size_nm": 100.0})
     choose(widget, make_model())
-    qtbot.waitUntil(lambda: widget._form.problem() is None, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: widget._form.problem() is None)
     (movie,) = viewer.layers
     # the second may not be complete yet
     assert movie.data.shape == (1, 20, 24)
@@ -53,14 +51,12 @@ def test_frames_are_predicted_as_they_come_until_it_is_cancelled(
         done = stop - 1
         qtbot.waitUntil(
             lambda done=done: f"{done} / {done} frames" in widget._progress._line.toPlainText(),
-            timeout=TIMEOUT_MS,
         )
         qtbot.waitUntil(
             lambda: widget._progress._pace.toPlainText() == "0 frames behind the camera",
-            timeout=TIMEOUT_MS,
         )
     widget.cancel()
-    qtbot.waitUntil(lambda: widget._state is RunState.STOPPED, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: widget._state is RunState.STOPPED)
 
     _, points = results_in(viewer)
     assert points.data[:, 0].max() >= 10
@@ -72,7 +68,7 @@ def test_the_command_follows_too(widget, choose, make_model, growing, qtbot):
     widget._form.follow.setChecked(True)
     widget._form.movie.set_value(path)
     choose(widget, make_model())
-    qtbot.waitUntil(lambda: "--follow" in widget._command.text(), timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: "--follow" in widget._command.text())
     words = shlex.split(widget._command.text())
     assert words[2] == str(path)
 
@@ -87,12 +83,10 @@ def test_a_file_without_a_complete_frame_is_looked_at_again(
     widget._form.follow.setChecked(True)
     widget._form.movie.set_value(later)
     choose(widget, make_model())
-    qtbot.waitUntil(
-        lambda: "no complete frame yet" in (widget._form.problem() or ""), timeout=TIMEOUT_MS
-    )
+    qtbot.waitUntil(lambda: "no complete frame yet" in (widget._form.problem() or ""))
     write(2, 4)
     later.write_bytes(path.read_bytes())
-    qtbot.waitUntil(lambda: widget._form.problem() is None, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: widget._form.problem() is None)
 
 
 def test_a_layer_that_is_in_no_file_cannot_be_followed(widget, movie, choose, make_model):
@@ -110,7 +104,7 @@ def test_frames_that_are_yet_to_come_may_be_asked_for(widget, choose, make_model
     widget._form.movie.set_value(path)
     widget._form.set_values({"frames": "5:100"})
     choose(widget, make_model())
-    qtbot.waitUntil(lambda: widget._form.problem() is None, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: widget._form.problem() is None)
     widget._form.follow.setChecked(False)
     assert "the movie has 1 frames" in widget._form.problem()
 

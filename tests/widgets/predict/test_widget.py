@@ -30,7 +30,6 @@ from napari_dl4smlm.widgets.session import Session
 
 pytestmark = pytest.mark.gui
 
-TIMEOUT_MS = 120_000
 N_FRAMES, PIXEL_NM = 6, 100.0
 
 
@@ -44,7 +43,7 @@ def test_what_is_saved_equals_what_predict_to_files_writes(
         (widget._results.save_image, widget._results.save_table), saved, strict=True
     ):
         save(path)
-        qtbot.waitUntil(lambda: not widget._results._saver.is_running, timeout=TIMEOUT_MS)
+        qtbot.waitUntil(lambda: not widget._results._saver.is_running)
 
     config = PredictionConfig(threshold=0.2, frames="1:5")
     written = predicted_to(tmp_path / "written", model, movie_file, config)
@@ -69,7 +68,7 @@ def test_the_command_predicts_the_same(
     viewer, widget, run, make_model, movie_file, qtbot, results_in
 ):
     widget._form.movie.set_value(movie_file)
-    qtbot.waitUntil(lambda: widget._form.movie.path is not None, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: widget._form.movie.path is not None)
     run(widget, make_model(), frames="2:", threshold=0.1)
 
     program, *words = shlex.split(widget._command.text())
@@ -95,7 +94,7 @@ def test_a_file_becomes_a_layer_that_is_predicted(
     viewer, widget, run, make_model, movie_file, qtbot
 ):
     widget._form.movie.set_value(movie_file)
-    qtbot.waitUntil(lambda: widget._form.movie.layer() is not None, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: widget._form.movie.layer() is not None)
     run(widget, make_model())
 
     (movie, *_) = viewer.layers
@@ -130,7 +129,7 @@ def test_the_image_grows_while_the_rest_is_predicted(
 ):
     choose(widget, make_model())
     start_slowly(widget, 1)
-    qtbot.waitUntil(lambda: results_in(viewer)[0] is not None, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: results_in(viewer)[0] is not None)
 
     image, points = results_in(viewer)
     assert_allclose(image.data.sum(), 1, rtol=1e-4)
@@ -222,7 +221,7 @@ def test_an_image_that_was_removed_stays_away_and_one_renamed_is_updated(
     for change in ("rename", "remove"):
         choose(widget, make_model())
         start_slowly(widget, 1)
-        qtbot.waitUntil(lambda: results_in(viewer)[0] is not None, timeout=TIMEOUT_MS)
+        qtbot.waitUntil(lambda: results_in(viewer)[0] is not None)
         image, _ = results_in(viewer)
         if change == "rename":
             image.name = "mine"
@@ -242,7 +241,7 @@ def test_a_movie_unlike_the_training_data_is_warned_about_before_the_run(
 ):
     dim = Normalization(offset=0, scale=1, background=0, brightest=9 * pixels.max())
     choose(widget, make_model(pixel_size_nm=160.0, normalization=dim))
-    qtbot.waitUntil(lambda: bool(widget._form.warnings()), timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: bool(widget._form.warnings()))
     size, brightness = widget._form.warnings().splitlines()
     assert "is 100 nm, but the model was trained with 160 nm" in size
     assert "brightness of the spots" in brightness
@@ -264,7 +263,7 @@ def test_frames_are_compared_again_only_after_what_matters_has_changed(
     choose(widget, make_model())
     for options in ({"threshold": 0.1}, {"frames": "1:3"}, {"batch_size": 2}):
         widget._form.set_values(options)
-        qtbot.waitUntil(lambda: bool(widget._form.warnings()), timeout=TIMEOUT_MS)
+        qtbot.waitUntil(lambda: bool(widget._form.warnings()))
     assert compared == [(range(6), None), (range(1, 3), None)]
 
 
@@ -278,7 +277,7 @@ def test_a_movie_of_other_intensities_is_warned_about(widget, viewer, run, make_
 def test_a_model_that_was_just_trained_is_chosen(widget, viewer, make_model, qtbot):
     Session.of(viewer).model_path = make_model()
 
-    qtbot.waitUntil(lambda: widget._form.model.card is not None, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: widget._form.model.card is not None)
     assert "nearest · ×2 · 100 nm" in widget._form.model.about.description()
 
 
@@ -343,7 +342,7 @@ def test_opening_the_widget_imports_nothing_that_takes_long():
         "new = {name.partition('.')[0] for name in sys.modules.keys() - before}\n"
         "assert not {'torch', 'scipy', 'matplotlib'} & new, new"
     )
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=TIMEOUT_MS / 1000)
+    subprocess.run([sys.executable, "-c", script], check=True / 1000)
 
 
 def test_a_layer_without_pixel_size_gets_that_which_the_user_enters(
@@ -411,13 +410,13 @@ def test_units_are_left_to_the_thread_of_the_viewer(
 
     monkeypatch.setattr(pint, "get_application_registry", get_registry)
     widget._form.movie.set_value(movie_file)
-    qtbot.waitUntil(lambda: widget._form.movie.path is not None, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: widget._form.movie.path is not None)
     run(widget, make_model())
     widget._results.save_image(tmp_path / "image.tif")
-    qtbot.waitUntil(lambda: not widget._results._saver.is_running, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: not widget._results._saver.is_running)
     widget._batch.add_files([movie_file])
     widget._batch.buttons.start.click()
-    qtbot.waitUntil(lambda: not widget._state.is_active, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(lambda: not widget._state.is_active)
 
     assert used_in == {threading.main_thread()}
 

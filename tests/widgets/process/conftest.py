@@ -23,7 +23,6 @@ from napari_dl4smlm.widgets.process import widget as process
 from napari_dl4smlm.widgets.process.widget import ProcessWidget
 
 # far above what anything here takes, so that a busy machine fails no test
-TIMEOUT_MS = 120_000
 
 N_FRAMES, SIDE = 200, 16
 PIXEL_NM = 100.0
@@ -99,7 +98,7 @@ def settle(qtbot, widget):
     """Waits until everything is done."""
 
     def settle():
-        qtbot.waitUntil(lambda: not widget.is_busy, timeout=TIMEOUT_MS)
+        qtbot.waitUntil(lambda: not widget.is_busy)
 
     return settle
 

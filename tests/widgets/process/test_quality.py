@@ -123,13 +123,13 @@ def test_a_run_is_cancelled_before_the_next_number(panel, settle, monkeypatch):
 
     def slow(*arguments, **options):
         begun.set()
-        assert may_end.wait(30)
+        assert may_end.wait(120)
         return map_errors(*arguments, **options)
 
     monkeypatch.setattr(backend, "map_errors", slow)
     monkeypatch.setattr(backend, "fourier_ring_resolution", lambda *_, **__: later.append(1))
     panel.start()
-    assert begun.wait(30)
+    assert begun.wait(120)
     assert panel._buttons.cancel.isEnabled()
     assert not panel._buttons.start.isEnabled()
     panel.cancel()

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.table import Localizations
@@ -65,33 +64,57 @@ def find_peaks(
     if not threshold > 0:
         raise InputError(f"The threshold is {threshold:g}; give a density above 0, such as 0.3.")
     side = 2 * _REACH + 1
-    padded = F.pad(density_maps.float().clamp_min(0), (_REACH,) * 4)
     # the maximum of a window is at least its mean, so that nothing above the threshold is lost
-    frame, row, column = torch.nonzero(
-        padded[:, _REACH:-_REACH, _REACH:-_REACH] >= threshold / side**2, as_tuple=True
-    )
-    offsets = torch.arange(side, device=padded.device)
-    windows = padded[
-        frame[:, None, None],
-        row[:, None, None] + offsets[:, None],
-        column[:, None, None] + offsets[None, :],
-    ].reshape(-1, side**2)
-    centre = side**2 // 2
-    value = windows[:, centre : centre + 1]
-    is_peak = (windows[:, :centre] <= value).all(1) & (windows[:, centre + 1 :] < value).all(1)
+    pixels = _pixels_from(density_maps, threshold / side**2)
+    # few are the maximum of 3 x 3, so that few windows are cut out as a whole
+    for reach in (1, _REACH):
+        windows = _windows(density_maps, pixels, reach)
+        is_maximum = _exceeds_others(windows)
+        pixels, windows = pixels[is_maximum], windows[is_maximum]
     density = windows.sum(1)
-    keep = is_peak & (density >= threshold)
+    keep = density >= threshold
     windows, density = windows[keep], density[keep]
-    from_centre = offsets.float() - _REACH
-    row_offset = windows @ from_centre.repeat_interleave(side) / density
-    column_offset = windows @ from_centre.repeat(side) / density
+    frame, row, column = pixels[keep].unbind(1)
+    offsets = torch.arange(-_REACH, _REACH + 1, device=density_maps.device)
+    row_offset = windows @ offsets.float().repeat_interleave(side) / density
+    column_offset = windows @ offsets.float().repeat(side) / density
     fine_pixel_nm = pixel_size_nm / upsampling_factor
     return Localizations(
-        frame=frame[keep].cpu().numpy() + first_frame,
-        y_nm=(_to_numpy(row[keep]) + 0.5 + _to_numpy(row_offset)) * fine_pixel_nm,
-        x_nm=(_to_numpy(column[keep]) + 0.5 + _to_numpy(column_offset)) * fine_pixel_nm,
+        frame=frame.cpu().numpy() + first_frame,
+        y_nm=(_to_numpy(row) + 0.5 + _to_numpy(row_offset)) * fine_pixel_nm,
+        x_nm=(_to_numpy(column) + 0.5 + _to_numpy(column_offset)) * fine_pixel_nm,
         confidence=_to_numpy(density),
     )
+
+
+def _pixels_from(maps: Tensor, least: float) -> Tensor:
+    """Find the pixels of maps (N, Y, X) that reach a density: rows (n, y, x) in reading order."""
+    if maps.device.type == "cpu":
+        # ten times as fast here as PyTorch is
+        flat = np.flatnonzero(maps.float().numpy() >= np.float32(least))
+        return torch.stack(torch.unravel_index(torch.from_numpy(flat), maps.shape), 1)
+    return torch.nonzero(maps >= least)
+
+
+def _windows(maps: Tensor, pixels: Tensor, reach: int) -> Tensor:
+    """Cut what is around pixels out of maps; shape (pixels, (2 * reach + 1)²)."""
+    height, width = maps.shape[1:]
+    offsets = torch.arange(-reach, reach + 1, device=maps.device)
+    frame, row, column = pixels.unbind(1)
+    rows, columns = row[:, None] + offsets, column[:, None] + offsets
+    in_rows, in_columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
+    is_inside = (rows == in_rows)[:, :, None] & (columns == in_columns)[:, None, :]
+    flat = (frame[:, None] * height + in_rows)[:, :, None] * width + in_columns[:, None, :]
+    # several times faster than to index the maps
+    values = maps.flatten().index_select(0, flat.flatten()).float().clamp_min(0)
+    return torch.where(is_inside.flatten(1), values.view(-1, len(offsets) ** 2), 0)
+
+
+def _exceeds_others(windows: Tensor) -> Tensor:
+    centre = windows.shape[1] // 2
+    value = windows[:, centre : centre + 1]
+    before, after = windows[:, :centre], windows[:, centre + 1 :]
+    return (before <= value).all(1) & (after < value).all(1)
 
 
 def _to_numpy(values: Tensor) -> NDArray[np.float64]:

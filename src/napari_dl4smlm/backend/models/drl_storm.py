@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.backend.gaussian_blur import GaussianBlur
 from napari_dl4smlm.backend.models.deep_storm import density_head, hourglass
 from napari_dl4smlm.backend.models.network import (
-    GaussianBlur,
     SuperResolutionNetwork,
     check_count,
     enlarge,

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.backend.gaussian_blur import GaussianBlur
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -175,7 +174,7 @@ def footprints(layers: Iterable[nn.Module]) -> list[Footprint]:
             case nn.Conv2d(kernel_size=(size, _), weight=weight):
                 steps.append(Footprint(reach=size // 2, weights=weight.numel()))
             case GaussianBlur(radius=radius, kernel=kernel):
-                steps.append(Footprint(reach=radius, weights=2 * kernel.numel()))
+                steps.append(Footprint(reach=radius, weights=2 * len(kernel)))
             case nn.MaxPool2d(kernel_size=int(size)) | nn.AvgPool2d(kernel_size=int(size)):
                 steps.append(Footprint(pooling=size))
             case nn.Upsample(mode="nearest", scale_factor=float(factor)):
@@ -208,34 +207,6 @@ class UpsampleConv(nn.Conv2d):
         kernel = F.pad(kernel, (0, 1, 0, 0)) + F.pad(kernel, (1, 0, 0, 0))
         kernel = F.pad(kernel, (0, 0, 0, 1)) + F.pad(kernel, (0, 0, 1, 0))
         return F.conv_transpose2d(input, kernel, stride=2, padding=1)
-
-
-class GaussianBlur(nn.Module):
-    """Convolution of a one-channel map with a fixed, centred Gaussian of unit sum.
-
-    Beyond its borders the map counts as zero.
-
-    Parameters
-    ----------
-    sigma_px
-        Standard deviation in pixels of the map, above 0; the kernel ends at 3 sigma.
-    """
-
-    kernel: Tensor
-
-    def __init__(self, sigma_px: float) -> None:
-        super().__init__()
-        self.radius = math.ceil(3 * sigma_px)
-        offset = torch.arange(-self.radius, self.radius + 1, dtype=torch.float64)
-        kernel = torch.exp(-((offset / sigma_px) ** 2) / 2)
-        kernel = (kernel / kernel.sum()).to(torch.get_default_dtype())
-        # not persistent: sigma decides the kernel, a stored one could only disagree with it
-        self.register_buffer("kernel", kernel, persistent=False)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Shape (N, 1, Y, X), in and out."""
-        blurred_in_y = F.conv2d(maps, self.kernel.view(1, 1, -1, 1), padding=(self.radius, 0))
-        return F.conv2d(blurred_in_y, self.kernel.view(1, 1, 1, -1), padding=(0, self.radius))
 
 
 def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:

@@ -6,15 +6,16 @@ import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import torch
 
 from napari_dl4smlm import __version__
 from napari_dl4smlm.backend.acquisition.frames import parse_frame_range
 from napari_dl4smlm.backend.acquisition.growing_frames import GrowingFrames
 from napari_dl4smlm.backend.errors import DeviceError, InputError
+from napari_dl4smlm.backend.gaussian_blur import GaussianBlur
 from napari_dl4smlm.backend.localizations.peaks import find_peaks
 from napari_dl4smlm.backend.models.device import is_out_of_memory, select_device
-from napari_dl4smlm.backend.models.network import GaussianBlur
 from napari_dl4smlm.backend.models.prepared import prepare
 from napari_dl4smlm.backend.prediction.arrivals import Arrivals
 from napari_dl4smlm.backend.prediction.backends.candidates import REFERENCE
@@ -38,7 +39,6 @@ from napari_dl4smlm.backend.prediction.tiling import predict_tiled
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy as np
     from numpy.typing import NDArray
     from pydantic import JsonValue
     from torch import Tensor
@@ -133,6 +133,7 @@ class Predictor:
             factor * movie.height,
             factor * movie.width,
             pixel_size_nm=self.pixel_size_nm / factor,
+            blur_sigma_px=self._card.blur_sigma_px,
         )
 
     def _choose_threshold(self) -> float:
@@ -294,7 +295,7 @@ class Predictor:
         maps = self._density_maps(counts, self._choice.network)
         peaks = self._peaks(maps, batch.start)
         return _BatchResult(
-            density=self._blur(maps.sum(0, keepdim=True))[0].cpu().numpy(),
+            density=maps.sum(0).cpu().numpy(),
             localizations=self._calibrated(peaks),
             density_maps=self._blur(maps).cpu().numpy() if self._keep_maps else None,
         )
@@ -308,11 +309,10 @@ class Predictor:
         return calibration.apply(peaks, magnification=self.pixel_size_nm / trained_nm)
 
     def _blur(self, maps: Tensor) -> Tensor:
-        """Blur maps (N, f Y, f X) as the loss did; peaks are sought before that."""
+        """Blur maps (N, f Y, f X) as the loss did and as the image is; peaks are sought before."""
         if self._card.blur_sigma_px == 0:
             return maps
-        blur = GaussianBlur(self._card.blur_sigma_px).to(maps.device)
-        blurred: Tensor = blur(maps[:, None])[:, 0]
+        blurred: Tensor = GaussianBlur(self._card.blur_sigma_px)(maps[:, None])[:, 0]
         return blurred
 
     def _peaks(self, maps: Tensor, first_frame: int) -> Localizations:
@@ -340,8 +340,7 @@ class Predictor:
 
     def _density_maps(self, counts: NDArray[np.generic], network: RunnableNetwork) -> Tensor:
         """Shape (N, Y, X) in counts to (N, f Y, f X) in emitters per fine pixel."""
-        normalized = torch.from_numpy(self._card.normalization.apply(counts))
-        frames = normalized[:, None].to(self._device)
+        frames = self._normalized(counts)
         output = self._run(network, frames)
         if network is not self._reference and not output.sum().isfinite():
             # so bright that numbers of 16 bits end before
@@ -351,6 +350,19 @@ class Predictor:
         is_flat = counts.max(axis=(1, 2)) == counts.min(axis=(1, 2))
         maps[torch.from_numpy(is_flat).to(self._device)] = 0
         return maps
+
+    def _normalized(self, counts: NDArray[np.generic]) -> Tensor:
+        """Shape (N, Y, X) in counts to (N, 1, Y, X) as the network wants them, on the device."""
+        # what PyTorch takes: the byte order of the machine, and memory that may be written to
+        frames = torch.from_numpy(np.require(counts, counts.dtype.newbyteorder("="), "W"))
+        if self._device.type in ("cpu", "cuda"):
+            # as the camera's integers, of which a GPU is sent half as many bytes
+            frames = frames.to(self._device).float()
+        else:
+            # others have no integers of 16 bits without a sign
+            frames = frames.float().to(self._device)
+        normalization = self._card.normalization
+        return ((frames - normalization.offset) / normalization.scale)[:, None]
 
     def _run(self, network: RunnableNetwork, frames: Tensor) -> Tensor:
         tile_size = self._portion.tile_size

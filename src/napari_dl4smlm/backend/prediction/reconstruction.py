@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from napari_dl4smlm.backend.acquisition.calibrated_tiff import calibrated_tiff
 from napari_dl4smlm.backend.atomic_file import atomic_file
 from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.backend.gaussian_blur import GaussianBlur
 
 if TYPE_CHECKING:
     import os
@@ -30,6 +32,9 @@ class Reconstruction:
         Size in fine pixels.
     pixel_size_nm
         Side of a fine pixel.
+    blur_sigma_px
+        Standard deviation, in fine pixels, of the Gaussian that the image is blurred with: once,
+        where it is asked for, and not each density map. 0 for none.
 
     Attributes
     ----------
@@ -39,16 +44,24 @@ class Reconstruction:
         The frames in the sum as ranges without gaps, sorted, none touching the next.
     """
 
-    def __init__(self, height: int, width: int, *, pixel_size_nm: float) -> None:
+    def __init__(
+        self, height: int, width: int, *, pixel_size_nm: float, blur_sigma_px: float = 0.0
+    ) -> None:
         self.shape = (height, width)
         self.pixel_size_nm = pixel_size_nm
+        self.blur_sigma_px = blur_sigma_px
         self.frames: tuple[range, ...] = ()
         # single precision would lose the dim half of a sum over more than some 10 000 frames
         self._sum = np.zeros(self.shape, dtype=np.float64)
 
     @classmethod
     def of(
-        cls, total: NDArray[np.float64], frames: Iterable[range], *, pixel_size_nm: float
+        cls,
+        total: NDArray[np.float64],
+        frames: Iterable[range],
+        *,
+        pixel_size_nm: float,
+        blur_sigma_px: float,
     ) -> Reconstruction:
         """Make the reconstruction with a given sum, which is not copied.
 
@@ -57,14 +70,14 @@ class Reconstruction:
         InputError
             Two of the ranges have a frame in common.
         """
-        made = cls(*total.shape, pixel_size_nm=pixel_size_nm)
+        made = cls(*total.shape, pixel_size_nm=pixel_size_nm, blur_sigma_px=blur_sigma_px)
         made._sum = total
         made.frames = _union(frames)
         return made
 
     @property
     def total(self) -> NDArray[np.float64]:
-        """The sum itself, in emitters per fine pixel; it changes with every frame."""
+        """The sum itself, not blurred, in emitters per fine pixel; it changes with every frame."""
         return self._sum
 
     @property
@@ -79,11 +92,21 @@ class Reconstruction:
 
     @property
     def image(self) -> NDArray[np.float32]:
-        """A copy of the sum, in emitters per fine pixel.
+        """The sum, blurred, in emitters per fine pixel; a copy.
 
         Another thread may add frames meanwhile; the copy then holds them in some rows only.
         """
-        return self._sum.astype(np.float32)
+        image = self._sum.astype(np.float32)
+        if self.blur_sigma_px > 0:
+            blur = GaussianBlur(self.blur_sigma_px)
+            image = blur(torch.from_numpy(image)[None, None])[0, 0].numpy()
+        return image
+
+    def empty(self) -> Reconstruction:
+        """Return the reconstruction of no frame of the same field."""
+        return Reconstruction(
+            *self.shape, pixel_size_nm=self.pixel_size_nm, blur_sigma_px=self.blur_sigma_px
+        )
 
     def add(self, density: NDArray[np.floating], frames: range) -> None:
         """Add the sum of the density maps of some frames.
@@ -108,12 +131,17 @@ class Reconstruction:
         Raises
         ------
         InputError
-            The two differ in shape or pixel size, or share a frame.
+            The two differ in shape, pixel size or blur, or share a frame.
         """
         if not np.isclose(self.pixel_size_nm, other.pixel_size_nm, rtol=1e-6, atol=0):
             raise InputError(
                 f"Reconstructions with pixels of {self.pixel_size_nm:g} nm and "
                 f"{other.pixel_size_nm:g} nm cannot be added. Predict both with one pixel size."
+            )
+        if self.blur_sigma_px != other.blur_sigma_px:
+            raise InputError(
+                f"Reconstructions that are blurred by {self.blur_sigma_px:g} px and "
+                f"{other.blur_sigma_px:g} px cannot be added. Predict both with one model."
             )
         self._add(other._sum, other.frames)
 
@@ -123,9 +151,9 @@ class Reconstruction:
         Raises
         ------
         InputError
-            The two differ in shape or pixel size, or share a frame.
+            The two differ in shape, pixel size or blur, or share a frame.
         """
-        merged = Reconstruction(*self.shape, pixel_size_nm=self.pixel_size_nm)
+        merged = self.empty()
         merged.take_in(self)
         merged.take_in(other)
         return merged

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.backend.gaussian_blur import GaussianBlur
 from napari_dl4smlm.backend.losses.attentive_imitation import attention
-from napari_dl4smlm.backend.losses.l1l2 import blur
 from napari_dl4smlm.backend.models.layers import layer_outputs
 from napari_dl4smlm.backend.training.events import TeacherTested
 
@@ -47,7 +47,8 @@ class Teacher:
 
     def __init__(self, model: TrainedModel, arithmetic: Arithmetic, *, attentive: bool) -> None:
         self._network = arithmetic.place(model.network).eval().requires_grad_(False)
-        self._is_sharp = model.card.blur_sigma_px > 0
+        sigma_px = model.card.blur_sigma_px
+        self._blur = GaussianBlur(sigma_px) if sigma_px > 0 else None
         self._arithmetic = arithmetic
         self._attentive = attentive
         self.error_range: tuple[float, float] | None = None
@@ -121,7 +122,7 @@ class Teacher:
         return self._as_seen(self._arithmetic.density(self._network, frames))
 
     def _as_seen(self, maps: Tensor) -> Tensor:
-        return blur(maps) if self._is_sharp else maps
+        return maps if self._blur is None else self._blur(maps)
 
     def _errors(self, maps: Tensor, truth: Tensor) -> Tensor:
         return (maps - truth.to(maps.device)).square().mean(dim=(1, 2, 3))

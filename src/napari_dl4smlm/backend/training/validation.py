@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from napari_dl4smlm.backend.gaussian_blur import GaussianBlur
 from napari_dl4smlm.backend.localizations.peaks import find_peaks
 from napari_dl4smlm.backend.localizations.table import Localizations
-from napari_dl4smlm.backend.models.network import GaussianBlur
 from napari_dl4smlm.backend.training.calibration import THRESHOLDS, calibrate
 from napari_dl4smlm.backend.training.datasets import PatchGrid, load_patch, prefetch
 from napari_dl4smlm.backend.training.events import Preview
@@ -108,7 +108,7 @@ class Validation:
         density = learner.predict(inputs).clamp_min(0)
         taught = course.taught(inputs)
         if self._loss.blur_sigma_px > 0:
-            density = GaussianBlur(self._loss.blur_sigma_px).to(density.device)(density)
+            density = GaussianBlur(self._loss.blur_sigma_px)(density)
         (raw,) = self._data.frames.read(shown.frame, shown.frame + 1)
         rows, columns = _within(shown, near, factor=self._upsampling_factor)
         return Preview(

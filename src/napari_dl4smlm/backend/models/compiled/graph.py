@@ -15,7 +15,7 @@ import torch
 from openvino import opset13 as ops
 from torch import Tensor, nn
 
-from napari_dl4smlm.backend.models.network import GaussianBlur
+from napari_dl4smlm.backend.gaussian_blur import GaussianBlur
 from napari_dl4smlm.backend.models.prepared.convolutions import (
     ActivatedConv,
     DoublingConv,
@@ -98,7 +98,8 @@ def _layer(layer: nn.Module, inputs: Sequence[Node]) -> Node:
             return _doubled(layer, features)
         case PooledConv():
             return _pooled(layer, features)
-        case GaussianBlur(kernel=kernel):
+        case GaussianBlur():
+            kernel = torch.tensor(layer.kernel)
             blurred_in_y = _conv(features, kernel.view(1, 1, -1, 1), None)
             return _conv(blurred_in_y, kernel.view(1, 1, 1, -1), None)
         case nn.MaxPool2d(kernel_size=int(size)):

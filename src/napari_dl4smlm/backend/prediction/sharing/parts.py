@@ -100,6 +100,7 @@ class Parts:
                 total=image.total,
                 frames=[(part.start, part.stop) for part in image.frames],
                 pixel_size_nm=image.pixel_size_nm,
+                blur_sigma_px=image.blur_sigma_px,
                 tables=self._tables,
             )
 
@@ -118,6 +119,7 @@ class Parts:
                     content["total"],
                     _ranges(content),
                     pixel_size_nm=float(content["pixel_size_nm"]),
+                    blur_sigma_px=float(content["blur_sigma_px"]),
                 )
             if merged is None:
                 merged = part

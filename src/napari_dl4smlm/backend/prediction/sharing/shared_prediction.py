@@ -127,9 +127,7 @@ class _Worker:
         self._whole = Predictor(model, movie, config)
         self._frames = self._whole.frames
         height, width = self._whole.reconstruction.shape
-        self._image = Reconstruction(
-            height, width, pixel_size_nm=self._whole.reconstruction.pixel_size_nm
-        )
+        self._image = self._whole.reconstruction.empty()
         require_room(folder, _BYTES_PER_PIXEL * height * width)
         try:
             self._parts = Parts(folder / PARTS, self._plan())
