@@ -19,6 +19,8 @@ from napari_dl4smlm.backend.models.model_file import load_model
 from napari_dl4smlm.backend.models.registry import MODELS
 from napari_dl4smlm.backend.simulation.config import MovieConfig
 from napari_dl4smlm.backend.simulation.simulator import SimulatedMovie
+from napari_dl4smlm.backend.training import trainer
+from napari_dl4smlm.backend.training.clock import Clock
 from napari_dl4smlm.backend.training.config import DataConfig, TrainingConfig
 from napari_dl4smlm.cli import main
 
@@ -373,8 +375,18 @@ def test_help_answers_without_importing_torch():
     assert finished.returncode == 0, finished.stderr
 
 
+class StepClock(Clock):
+    """A clock that steps alone move on, as they do on a computer that does nothing else."""
+
+    steps = 0
+
+    def __init__(self, max_minutes):
+        super().__init__(max_minutes, now=lambda: 0.06 * self.steps)
+
+
 @pytest.mark.slow
-def test_the_demo_finds_most_emitters_of_a_movie_it_has_not_seen(run, folder):
+def test_the_demo_finds_most_emitters_of_a_movie_it_has_not_seen(run, folder, monkeypatch):
+    monkeypatch.setattr(trainer, "Clock", StepClock)
     output = run(
         "demo", "--headless", "--out=demo", "--minutes=0.25", "--frames=20", "--device=cpu"
     ).output

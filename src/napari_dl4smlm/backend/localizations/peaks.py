@@ -92,7 +92,7 @@ def _pixels_from(maps: Tensor, least: float) -> Tensor:
     if maps.device.type == "cpu":
         # ten times as fast here as PyTorch is
         flat = np.flatnonzero(maps.float().numpy() >= np.float32(least))
-        return torch.stack(torch.unravel_index(torch.from_numpy(flat), maps.shape), 1)
+        return torch.from_numpy(np.stack(np.unravel_index(flat, maps.shape), 1))
     return torch.nonzero(maps >= least)
 
 

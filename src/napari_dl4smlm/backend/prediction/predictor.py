@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
@@ -342,7 +343,7 @@ class Predictor:
         """Shape (N, Y, X) in counts to (N, f Y, f X) in emitters per fine pixel."""
         frames = self._normalized(counts)
         output = self._run(network, frames)
-        if network is not self._reference and not output.sum().isfinite():
+        if network is not self._reference and not math.isfinite(output.sum().item()):
             # so bright that numbers of 16 bits end before
             output = self._run(self._reference, frames)
         maps = output[:, 0].div_(self._card.density_amplitude).clamp_(min=0)
