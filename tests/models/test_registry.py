@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.backend.gaussian_blur import GaussianBlur
 from napari_dl4smlm.backend.models.layers import network_layers
 from napari_dl4smlm.backend.models.network import UpsampleConv
 from napari_dl4smlm.backend.models.registry import (
@@ -116,7 +117,14 @@ def test_operations_are_those_that_torch_counts(name, factor, size, monkeypatch)
             nn.functional.interpolate(features, scale_factor=2), layer.weight, padding=1
         )
 
+    def convolved(layer, maps):
+        kernel = torch.tensor(layer.kernel)
+        for shape in ((1, 1, -1, 1), (1, 1, 1, -1)):
+            maps = nn.functional.conv2d(maps, kernel.view(shape), padding="same")
+        return maps
+
     monkeypatch.setattr(UpsampleConv, "forward", as_written)
+    monkeypatch.setattr(GaussianBlur, "forward", convolved)
     network = create_model(name, upsampling_factor=factor).eval()
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         network(torch.zeros(1, 1, *size))

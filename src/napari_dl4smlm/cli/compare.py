@@ -183,8 +183,10 @@ def _follow(events: Iterator[ComparisonEvent]) -> Comparison | None:
                     bar.set_postfix_str(f"images {event.done}/{event.n_comparisons}")
                 case SpeedMeasured():
                     bar.set_postfix_str(f"timed on {event.speed.device}")
-                case ModelCompared():
+                case ModelCompared(model):
                     bar.set_postfix_str("")
+                    for warning in model.warnings:
+                        tqdm.write(f"Warning: {warning}", file=sys.stderr)
                 case ComparisonStopped(stopped):
                     comparison = stopped
                     tqdm.write(_describe_stop(stopped), file=sys.stderr)

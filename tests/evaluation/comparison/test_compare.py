@@ -25,6 +25,9 @@ from napari_dl4smlm.backend.metrics.accuracy import accuracy_by_photons
 from napari_dl4smlm.backend.metrics.detection import detection_scores
 from napari_dl4smlm.backend.models.model_file import TrainedModel
 from napari_dl4smlm.backend.models.registry import create_model
+from napari_dl4smlm.backend.prediction.backends import selection
+from napari_dl4smlm.backend.prediction.backends.candidates import REFERENCE
+from napari_dl4smlm.backend.prediction.backends.choice import Choice
 from napari_dl4smlm.backend.prediction.config import PredictionConfig
 
 CPU = PredictionConfig(device="cpu", threshold=0.3)
@@ -310,6 +313,24 @@ def test_a_model_that_finds_nothing_is_compared_all_the_same(candidate, movie, t
     assert table.cells("rmse_nm")["all"].standing == ""
     assert table.cells("jaccard")["all"].standing == "best"
     assert tabulate(compare(models, movie)).cells("localizations_per_frame")["blind"].value == 0
+
+
+def test_no_trial_decides_what_the_models_are_computed_with(candidate, movie, truth, monkeypatch):
+    monkeypatch.setattr(selection, "is_worth_a_trial", lambda *_, **__: True)
+    comparison = compare([candidate("all")], movie, truth)
+    assert comparison.models[0].computed_with == "torch float32"
+    assert comparison.warnings == ()
+
+
+def test_a_precision_that_was_not_used_is_warned_about(candidate, movie, truth, monkeypatch):
+    def refuse(_, reference, *__, **___):
+        return Choice(REFERENCE, reference, "bfloat16 is not used: it moves the localizations.")
+
+    monkeypatch.setattr(selection.Selection, "choose", refuse)
+    config = CPU.model_copy(update={"precision": "bfloat16"})
+    comparison = compare([candidate("all")], movie, truth, config)
+    assert comparison.models[0].computed_with == "torch float32"
+    assert comparison.warnings == ("all: bfloat16 is not used: it moves the localizations.",)
 
 
 def test_the_events_come_in_order_and_count_up(candidate, movie, truth):

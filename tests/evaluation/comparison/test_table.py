@@ -65,6 +65,8 @@ def make(candidate):
                 by_density=accuracy_by_density(EMITTERS, EMITTERS),
                 by_photons=None,
                 quality=None,
+                computed_with="torch float32",
+                warnings=(),
             )
             for number, (label, own) in enumerate(scores.items())
         )

@@ -209,6 +209,7 @@ def _settings(comparison: Comparison) -> Iterator[tuple[str, str]]:
 
 def _used(model: ComparedModel) -> Iterator[tuple[str, str]]:
     yield "threshold", f"{model.threshold:.3g}"
+    yield "computed with", model.computed_with
     yield "localizations", f"{len(model.localizations):,}"
     for speed in model.speeds:
         tiles = "whole frames" if speed.tile_size is None else f"tiles of {speed.tile_size} px"

@@ -174,6 +174,7 @@ class CompareWidget(DockWidget):
             case ComparisonGrown():
                 assert self._origin is not None
                 self._grown = event
+                self._show_warnings(event.comparison.warnings)
                 self._results.show_grown(event, self._origin)
             case ComparisonStopped():
                 self._was_stopped = True

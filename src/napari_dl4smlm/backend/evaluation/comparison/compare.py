@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -37,8 +37,9 @@ from napari_dl4smlm.backend.localizations.table import Localizations
 from napari_dl4smlm.backend.metrics.accuracy import accuracy_by_density, accuracy_by_photons
 from napari_dl4smlm.backend.models.device import select_device
 from napari_dl4smlm.backend.models.registry import operations_per_frame, parameter_count
+from napari_dl4smlm.backend.prediction.backends.candidates import without_trial
 from napari_dl4smlm.backend.prediction.config import PredictionConfig
-from napari_dl4smlm.backend.prediction.events import BatchPredicted
+from napari_dl4smlm.backend.prediction.events import BatchPredicted, PredictionStarted
 from napari_dl4smlm.backend.prediction.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -83,7 +84,9 @@ def compare_models(
         The true positions, with frames numbered as in the movie. Without them, resolution, error
         and precision are measured as far as that is possible; these numbers have no interval.
     config
-        As for prediction, for all models; ``frames`` are those to compare on.
+        As for prediction, for all models; ``frames`` are those to compare on. Where backend or
+        precision are left to a trial, PyTorch and single precision are taken, so that models do
+        not differ by what a trial found.
     devices
         Where the models are timed, by default where ``config`` has them predict; the results come
         from the first one.
@@ -110,7 +113,7 @@ def compare_models(
         At once, for what `check_candidates` and `open_data_set` refuse, or a device that cannot be
         used. Later: a frame cannot be read, or the memory does not suffice.
     """
-    config = config or PredictionConfig()
+    config = without_trial(config or PredictionConfig())
     check_candidates(candidates)
     if repeats < 1:
         raise InputError(f"{repeats} batches cannot be timed. Give at least 1.")
@@ -121,6 +124,27 @@ def compare_models(
     )
     comparing = _Comparing(data, frames, config, names, seed=seed, repeats=repeats, stop=stop)
     return comparing.events(candidates)
+
+
+class _Predicted(NamedTuple):
+    """What a model makes of the frames.
+
+    Attributes
+    ----------
+    images
+        Of every group of frames.
+    found
+        The localizations of all groups.
+    threshold
+        Their smallest confidence.
+    computed_with
+        Library and precision of every group, and how they were chosen.
+    """
+
+    images: list[NDArray[np.float32]]
+    found: Localizations
+    threshold: float
+    computed_with: dict[str, str]
 
 
 class _Comparing:
@@ -145,6 +169,7 @@ class _Comparing:
             )
             for device in devices
         ]
+        self._asked_for = f"{config.backend} {config.precision}"
         self._seed = seed
         self._repeats = repeats
         self._stop = stop
@@ -172,7 +197,7 @@ class _Comparing:
 
     def _compare(self, candidate: Candidate) -> Iterator[ComparisonEvent]:
         data = self._data
-        images, found, threshold = yield from self._predict(candidate)
+        images, found, threshold, computed_with = yield from self._predict(candidate)
         image = sum_images(images).astype(np.float32)
         scores = self._costs(candidate)
         quality: Quality | None = None
@@ -205,29 +230,38 @@ class _Comparing:
                 by_density=by_density,
                 by_photons=by_photons,
                 quality=quality,
+                computed_with=", ".join(computed_with),
+                warnings=tuple(
+                    f"{candidate.label}: {reason}"
+                    for name, reason in computed_with.items()
+                    if name != self._asked_for
+                ),
             )
         )
         yield ModelCompared(self._done[-1], self._comparison())
 
-    def _predict(
-        self, candidate: Candidate
-    ) -> Generator[ComparisonEvent, None, tuple[list[NDArray[np.float32]], Localizations, float]]:
-        """Return the image of every group of frames, all localizations, and their threshold."""
+    def _predict(self, candidate: Candidate) -> Generator[ComparisonEvent, None, _Predicted]:
+        """Predict every group of frames."""
         data = self._data
         images: list[NDArray[np.float32]] = []
         found: list[Localizations] = []
+        computed_with: dict[str, str] = {}
         for group in data.groups:
             predictor = Predictor(
                 candidate.model, select_frames(data.movie, group), self._configs[0]
             )
             for event in predictor.events():
-                if isinstance(event, BatchPredicted):
+                if isinstance(event, PredictionStarted):
+                    computed_with[f"{event.backend} {event.precision}"] = event.why
+                elif isinstance(event, BatchPredicted):
                     table = event.localizations
                     found.append(dataclasses.replace(table, frame=table.frame + group.start))
                     done = group.start + event.frames_done
                     yield FramesPredicted(candidate.label, done, data.movie.n_frames)
             images.append(predictor.reconstruction.image)
-        return images, Localizations.concatenate(found), predictor.threshold
+        return _Predicted(
+            images, Localizations.concatenate(found), predictor.threshold, computed_with
+        )
 
     def _score_images(
         self, candidate: Candidate, images: Sequence[NDArray[np.float32]]
@@ -282,7 +316,10 @@ class _Comparing:
             devices=tuple(config.device for config in self._configs),
             seed=self._seed,
             repeats=self._repeats,
-            warnings=self._data.warnings,
+            warnings=(
+                *self._data.warnings,
+                *(warning for model in self._done for warning in model.warnings),
+            ),
         )
 
 

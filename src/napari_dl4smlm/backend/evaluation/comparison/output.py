@@ -153,6 +153,7 @@ def _describe_model(model: ComparedModel, table: ComparisonTable) -> dict[str, J
         "weights_sha256": model.card.weights_sha256,
         "upsampling_factor": model.card.upsampling_factor,
         "threshold": model.threshold,
+        "computed_with": model.computed_with,
         "n_localizations": len(model.localizations),
         "speeds": [
             {"device": speed.device, "batch_size": speed.batch_size, "tile_size": speed.tile_size}

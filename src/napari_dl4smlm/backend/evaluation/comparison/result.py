@@ -86,6 +86,10 @@ class ComparedModel:
         without photons in it.
     quality
         What can be measured without truth; ``None`` with truth.
+    computed_with
+        Library and precision, such as ``"torch float32"``.
+    warnings
+        Sentences for the user, such as why another library than that asked for was taken.
     """
 
     label: str
@@ -99,6 +103,8 @@ class ComparedModel:
     by_density: AccuracyByDensity | None
     by_photons: AccuracyByPhotons | None
     quality: Quality | None
+    computed_with: str
+    warnings: tuple[str, ...]
 
     @property
     def problems(self) -> dict[str, str]:

@@ -40,6 +40,12 @@ REFERENCE = Candidate("torch", "float32")
 """What all others have to agree with."""
 
 
+def without_trial(config: PredictionConfig) -> PredictionConfig:
+    """Take the reference for what is left open, so that nothing depends on a trial."""
+    left_open = [name for name in REFERENCE._fields if getattr(config, name) == "auto"]
+    return config.model_copy(update={name: getattr(REFERENCE, name) for name in left_open})
+
+
 def candidates_for(
     config: PredictionConfig, device: torch.device, *, tile_size: int | None
 ) -> list[Candidate]:

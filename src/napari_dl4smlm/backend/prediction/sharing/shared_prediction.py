@@ -12,7 +12,7 @@ from napari_dl4smlm.backend.atomic_file import atomic_file, set_aside
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.table import Localizations
 from napari_dl4smlm.backend.localizations.thunderstorm import ThunderstormWriter
-from napari_dl4smlm.backend.prediction.backends.candidates import REFERENCE
+from napari_dl4smlm.backend.prediction.backends.candidates import without_trial
 from napari_dl4smlm.backend.prediction.config import PredictionConfig
 from napari_dl4smlm.backend.prediction.events import (
     BatchPredicted,
@@ -118,9 +118,8 @@ class _Worker:
         self._model = model
         self._movie = movie
         self._folder = folder
-        # tried on every piece, they could differ from one to the next
-        automatic = [name for name in REFERENCE._fields if getattr(config, name) == "auto"]
-        config = config.model_copy(update={name: getattr(REFERENCE, name) for name in automatic})
+        # tried on every piece, backends could differ from one to the next
+        config = without_trial(config)
         self._config = config
         self._stop = stop
         # refuses what cannot be predicted, before any folder is made
