@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from napari_dl4smlm.backend.acquisition.frames import open_frames
 from napari_dl4smlm.backend.acquisition.normalization import Normalization
@@ -111,6 +112,7 @@ def model_file(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
 
     def save(name: str, factor: int) -> Path:
+        torch.manual_seed(sum(name.encode()))
         network = create_model("fid_storm", upsampling_factor=factor, blocks=1, channels=4)
         card = ModelCard.model_validate(
             {

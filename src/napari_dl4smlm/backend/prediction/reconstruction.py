@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from napari_dl4smlm.backend.acquisition.calibrated_tiff import calibrated_tiff
 from napari_dl4smlm.backend.atomic_file import atomic_file
 from napari_dl4smlm.backend.errors import InputError
-from napari_dl4smlm.backend.gaussian_blur import GaussianBlur
 
 if TYPE_CHECKING:
     import os
@@ -98,6 +96,11 @@ class Reconstruction:
         """
         image = self._sum.astype(np.float32)
         if self.blur_sigma_px > 0:
+            # loaded here, since who only takes in images needs no PyTorch
+            import torch
+
+            from napari_dl4smlm.backend.gaussian_blur import GaussianBlur
+
             blur = GaussianBlur(self.blur_sigma_px)
             image = blur(torch.from_numpy(image)[None, None])[0, 0].numpy()
         return image
