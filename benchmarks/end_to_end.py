@@ -39,7 +39,11 @@ from napari_dl4smlm.backend.metrics.detection import detection_scores
 from napari_dl4smlm.backend.models.compiled import is_openvino_installed, openvino_precisions
 from napari_dl4smlm.backend.models.model_file import TrainedModel, load_model
 from napari_dl4smlm.backend.models.prepared import available_precisions
-from napari_dl4smlm.backend.prediction.backends.candidates import Candidate, build_network
+from napari_dl4smlm.backend.prediction.backends.candidates import (
+    REFERENCE,
+    Candidate,
+    build_network,
+)
 from napari_dl4smlm.backend.prediction.backends.choice import Choice
 from napari_dl4smlm.backend.prediction.config import PredictionConfig
 from napari_dl4smlm.backend.prediction.memory import plan_portion
@@ -101,7 +105,7 @@ def compare(
         for label, values in seconds.items()
     }
     median = {label: statistics.median(values) for label, values in per_frame.items()}
-    expected = found_by(path, candidates[0])
+    expected = found_by(path, REFERENCE)
     print(model.card.architecture)
     for label, values in per_frame.items():
         if label.endswith("alone"):
