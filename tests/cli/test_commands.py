@@ -381,7 +381,7 @@ class StepClock(Clock):
     steps = 0
 
     def __init__(self, max_minutes):
-        super().__init__(max_minutes, now=lambda: 0.06 * self.steps)
+        super().__init__(max_minutes, now=lambda: 0.1 * self.steps)
 
 
 @pytest.mark.slow
