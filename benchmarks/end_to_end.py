@@ -2,7 +2,8 @@
 
     python benchmarks/end_to_end.py MODEL... [--frames 200] [--size 64] [--threads 1] [--repeats 3]
 
-The movie is simulated: 1 emitter per um2. In one run and in turns, with the same threads:
+The movie is simulated, with a density that is printed. In one run and in turns, with the same
+threads:
 
 - plain: what the published scripts do. Frame by frame: read a page, normalize, enlarge by nearest
   neighbour if the network works on the fine grid, predict in float32 layer by layer, add up, and
@@ -70,15 +71,17 @@ def main() -> None:
     add_machine_options(parser)
     arguments = parser.parse_args()
     clock = set_up(arguments)
-    print(f"{arguments.frames} frames of {arguments.size} x {arguments.size} px, 1 emitter per um2")
+    size = arguments.size
+    movie = SimulatedMovie(MovieConfig(frames=arguments.frames, height=size, width=size))
+    field_um = size * movie.config.simulation.pixel_size_nm / 1e3
+    density = len(movie.truth) / arguments.frames / field_um**2
+    print(f"{arguments.frames} frames of {size} x {size} px, {density:.1f} emitters per um2")
     print(
         f"{'':<24} {'ms/frame':>9} {'min':>8} {'max':>8} {'x plain':>8} {'no network':>11} "
         f"{'Jaccard':>8}"
     )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "movie.tif"
-        size = arguments.size
-        movie = SimulatedMovie(MovieConfig(frames=arguments.frames, height=size, width=size))
         tifffile.imwrite(path, movie.frames(), photometric="minisblack")
         for model_path in arguments.models:
             compare(load_model(model_path), path, arguments, clock)
