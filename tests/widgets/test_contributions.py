@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from time import process_time
@@ -270,6 +271,38 @@ def test_the_maps_of_the_pairs_lie_on_their_frames_and_count_the_emitters():
     for corner in ((0, 0), (64, 64)):
         coarse = movie.data_to_world((5, *np.subtract(corner, 0.5)))
         assert_allclose(maps.data_to_world((5, *np.subtract(np.multiply(corner, 4), 0.5))), coarse)
+
+
+OPEN = """
+import sys
+from importlib import import_module
+from napari.components import ViewerModel
+from qtpy.QtWidgets import QApplication
+
+application = QApplication([])
+module, _, name = sys.argv[1].partition(":")
+widget = getattr(import_module(module), name)(ViewerModel())
+print(*sys.modules)
+"""
+# each of them takes a third of a second or more to import or to set up
+SLOW = {
+    "torch", "matplotlib.figure", "pandas", "openvino",
+    "scipy.special", "scipy.spatial", "scipy.optimize", "scipy.stats", "scipy.signal",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("widget", MANIFEST.contributions.widgets, ids=lambda w: w.display_name)
+def test_a_widget_opens_without_what_is_slow_to_import(widget):
+    command = next(c for c in MANIFEST.contributions.commands if c.id == widget.command)
+
+    opened = subprocess.run(
+        [sys.executable, "-c", OPEN, command.python_name],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert not SLOW & set(opened.stdout.split())
 
 
 def test_the_widgets_are_in_the_manifest():

@@ -920,14 +920,6 @@ def test_a_fault_ends_a_stream():
     assert fault.field == "movie"
 
 
-def test_opening_the_widget_imports_neither_torch_nor_matplotlib():
-    code = (
-        "import sys, napari_dl4smlm.widgets.data.widget\n"
-        "assert 'torch' not in sys.modules and 'matplotlib.figure' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
 def no_thread_is_left():
     return not any(thread.name.startswith("dl4smlm") for thread in threading.enumerate())
 

@@ -453,8 +453,38 @@ def preview(brightness=1.0, corner_px=(0, 0)):
     return Preview(frame, spot(8), prediction, frame_number=17, corner_px=corner_px)
 
 
+def show_previews(viewer, source, preview, factor, **options):
+    """Show all pictures, and return their layers."""
+    for _ in layers.show_previews(viewer, source, preview, factor, **options):
+        pass
+    return layers.training_previews(viewer, has_teacher=preview.teacher is not None)
+
+
+def test_previews_come_one_by_one_and_are_shown_together(viewer, movie):
+    pictures = layers.show_previews(viewer, movie, preview(), 8)
+    for number in range(3):
+        next(pictures)
+        previews = layers.training_previews(viewer, has_teacher=False)
+        assert len(previews) == number + 1
+        # until each has a cell of its own
+        assert movie.visible
+        assert not viewer.canvas.grid.enabled
+        assert not any(layer.visible for layer in previews)
+
+    assert list(pictures) == []
+    assert viewer.canvas.grid.enabled
+    assert all(layer.visible for layer in previews)
+    assert not movie.visible
+
+    updates = layers.show_previews(viewer, movie, preview(brightness=3), 8)
+    next(updates)
+    assert_array_equal(previews[2].data, spot(8))
+    assert len(list(updates)) == 2
+    assert_array_equal(previews[2].data, 3 * spot(8))
+
+
 def test_previews_lie_side_by_side_and_in_register_with_the_movie(viewer, movie):
-    shown = layers.show_previews(viewer, movie, preview(), 8, metadata={"model": "FID-STORM"})
+    shown = show_previews(viewer, movie, preview(), 8, metadata={"model": "FID-STORM"})
     in_order = sorted(
         shown,
         key=lambda layer: viewer.canvas.grid.position(viewer.layers.index(layer), viewer.layers),
@@ -474,7 +504,7 @@ def test_previews_lie_side_by_side_and_in_register_with_the_movie(viewer, movie)
 
 
 def test_a_result_leaves_the_grid_of_previews_and_lies_on_its_movie(viewer, movie):
-    previews = layers.show_previews(viewer, movie, preview(), 8)
+    previews = show_previews(viewer, movie, preview(), 8)
     image = layers.show_image(viewer, movie, spot(8), factor=8, name="image")
     assert not viewer.canvas.grid.enabled
     assert movie.visible
@@ -489,9 +519,7 @@ def test_a_result_leaves_the_grid_of_previews_and_lies_on_its_movie(viewer, movi
 @pytest.mark.parametrize("of_movie", [True, False])
 def test_a_preview_of_a_part_lies_on_that_part(viewer, movie, of_movie):
     source, pixel_nm = (movie, None) if of_movie else (None, 100)
-    shown = layers.show_previews(
-        viewer, source, preview(corner_px=(20, 7)), 8, pixel_size_nm=pixel_nm
-    )
+    shown = show_previews(viewer, source, preview(corner_px=(20, 7)), 8, pixel_size_nm=pixel_nm)
     expected = np.add(EMITTER_PX, (20, 7)) * 100
     for layer in shown[1:]:
         assert_allclose(centroid_in_world(layer), expected, atol=5)
@@ -500,13 +528,13 @@ def test_a_preview_of_a_part_lies_on_that_part(viewer, movie, of_movie):
     cell = viewer.canvas.viewbox_size(viewer.layers)
     assert viewer.scene.camera.zoom == pytest.approx(0.95 * np.min(cell / np.abs(outer)), rel=0.02)
     assert_allclose(viewer.scene.camera.center[-2:], shown[1].extent.world.mean(axis=0), atol=20)
-    layers.show_previews(viewer, source, preview(corner_px=(0, 1)), 8, pixel_size_nm=pixel_nm)
+    show_previews(viewer, source, preview(corner_px=(0, 1)), 8, pixel_size_nm=pixel_nm)
     assert_allclose(centroid_in_world(shown[2]), np.add(EMITTER_PX, (0, 1)) * 100, atol=5)
 
 
 def test_previews_of_a_distillation_show_the_teacher_too(viewer, movie):
     distilled = replace(preview(), teacher=2 * spot(8))
-    shown = layers.show_previews(viewer, movie, distilled, 8)
+    shown = show_previews(viewer, movie, distilled, 8)
     cells = {
         layer.name: viewer.canvas.grid.position(viewer.layers.index(layer), viewer.layers)
         for layer in shown
@@ -520,27 +548,27 @@ def test_previews_of_a_distillation_show_the_teacher_too(viewer, movie):
     assert_array_equal(shown[1].data, 2 * spot(8))
     assert all(layer.name_overlay.visible for layer in shown)
     # updated in place
-    assert layers.show_previews(viewer, movie, replace(distilled, teacher=spot(8)), 8) == shown
+    assert show_previews(viewer, movie, replace(distilled, teacher=spot(8)), 8) == shown
     assert_array_equal(shown[1].data, spot(8))
 
 
 def test_previews_of_one_kind_of_training_replace_those_of_the_other(viewer, movie):
-    first = layers.show_previews(viewer, movie, preview(), 8)
+    first = show_previews(viewer, movie, preview(), 8)
     data, attributes, _ = first[2].as_layer_data_tuple()
     kept = viewer.add_layer(Image(data.copy(), **attributes | {"name": "epoch 1"}))
-    second = layers.show_previews(viewer, movie, replace(preview(), teacher=spot(8)), 8)
+    second = show_previews(viewer, movie, replace(preview(), teacher=spot(8)), 8)
     assert len(second) == 4
     assert list(viewer.layers) == [movie, kept, *second]
     # what the user made is left, but not in a cell
     assert not kept.visible
     viewer.layers.remove(kept)
-    third = layers.show_previews(viewer, movie, preview(), 8)
+    third = show_previews(viewer, movie, preview(), 8)
     assert list(viewer.layers) == [movie, *third]
     assert viewer.canvas.grid.actual_shape(viewer.layers) == (1, 3)
 
 
 def test_previews_of_simulated_frames_need_no_movie(viewer):
-    shown = layers.show_previews(viewer, None, preview(), 8, pixel_size_nm=130)
+    shown = show_previews(viewer, None, preview(), 8, pixel_size_nm=130)
     assert viewer.canvas.overlays.scale_bar.visible
     assert [layers.pixel_size_nm(layer) for layer in shown] == [130, 130 / 8, 130 / 8]
     for layer in shown[1:]:
@@ -548,26 +576,26 @@ def test_previews_of_simulated_frames_need_no_movie(viewer):
 
 
 def test_previews_are_updated_whatever_the_user_does_to_them(viewer, movie):
-    frame, truth, prediction = layers.show_previews(viewer, movie, preview(), 8)
+    frame, truth, prediction = show_previews(viewer, movie, preview(), 8)
     prediction.name = "mine"
     prediction.colormap = "green"
     viewer.layers.remove(truth)
     viewer.canvas.grid.enabled = False
-    shown = layers.show_previews(viewer, movie, preview(brightness=3), 8)
+    shown = show_previews(viewer, movie, preview(brightness=3), 8)
     assert shown == [frame, prediction]
     assert_array_equal(prediction.data, 3 * spot(8))
     assert (prediction.name, prediction.colormap.name) == ("mine", "green")
     assert not viewer.canvas.grid.enabled
     for layer in shown:
         viewer.layers.remove(layer)
-    assert len(layers.show_previews(viewer, movie, preview(), 8)) == 3
+    assert len(show_previews(viewer, movie, preview(), 8)) == 3
 
 
 def test_a_copy_of_a_preview_stays_as_it_was(viewer, movie):
-    *_, prediction = layers.show_previews(viewer, movie, preview(), 8)
+    *_, prediction = show_previews(viewer, movie, preview(), 8)
     data, attributes, _ = prediction.as_layer_data_tuple()
     kept = viewer.add_layer(Image(data.copy(), **attributes | {"name": "epoch 1"}))
-    layers.show_previews(viewer, movie, preview(brightness=3), 8)
+    show_previews(viewer, movie, preview(brightness=3), 8)
     assert_array_equal(kept.data, spot(8))
     assert_array_equal(prediction.data, 3 * spot(8))
 
@@ -579,7 +607,7 @@ def test_all_of_it_works_on_the_viewer_as_widgets_get_it(viewer):
     for _ in range(2):
         layers.show_image(proxy, movie, spot(2), factor=2, name="image")
         points = layers.show_localizations(proxy, movie, emitters(4), name="points")
-        layers.show_previews(proxy, movie, preview(), 8)
+        show_previews(proxy, movie, preview(), 8)
     assert len(viewer.layers) == 6
     assert_array_equal(layers.frames_of(movie).read(0, 3), 1)
     assert_allclose(layers.localizations_of(points, movie).y_nm, emitters(4).y_nm)

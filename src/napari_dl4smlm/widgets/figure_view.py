@@ -1,14 +1,13 @@
 """Shows a matplotlib figure that is drawn off the GUI thread, in the colours of the viewer.
 
 The first figure takes a second or two, for matplotlib is imported and looks for fonts; the others
-take a tenth of a second, which is as long as a window may be deaf.
+take a tenth of a second.
 """
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,22 +73,6 @@ class FigureLook:
         for text in figure.findobj(Text):
             assert isinstance(text, Text)
             text.set_color(self.text)
-
-
-def load_matplotlib() -> None:
-    """Import matplotlib and let it find its fonts, before the GUI thread draws its first figure.
-
-    To be called by another thread: it takes a second or two.
-    """
-    with _ONE_AT_A_TIME:
-        # what the other thread is going to need
-        import_module("matplotlib.backends.backend_qtagg")
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
-        figure = Figure()
-        figure.text(0.5, 0.5, "loss")
-        FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
 
 
 class FigureView(QLabel):

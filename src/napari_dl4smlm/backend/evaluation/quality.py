@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+import scipy
 
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.density_map import render_density_map
@@ -247,5 +247,5 @@ def _draw(
         sigma_px=0,
     )
     # blurred together, which takes the same time for any number of localizations
-    blurred: NDArray[np.floating] = gaussian_filter(spikes, 1.0, mode="constant")
+    blurred: NDArray[np.floating] = scipy.ndimage.gaussian_filter(spikes, 1.0, mode="constant")
     return blurred

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import scipy
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-from scipy.ndimage import uniform_filter
 
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.figures.style import (
@@ -302,7 +302,9 @@ def _fullest_part(image: NDArray[np.floating]) -> tuple[slice, slice]:
     """Return rows and columns of the square with the largest sum."""
     side = max(1, int(_ZOOM * min(image.shape)))
     # means of windows that lie inside, by their first row and column
-    means = uniform_filter(image.astype(np.float64), side, origin=-(side // 2), mode="constant")
+    means = scipy.ndimage.uniform_filter(
+        image.astype(np.float64), side, origin=-(side // 2), mode="constant"
+    )
     inside = means[: image.shape[0] - side + 1, : image.shape[1] - side + 1]
     top, left = np.unravel_index(int(inside.argmax()), inside.shape)
     return slice(int(top), int(top) + side), slice(int(left), int(left) + side)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import ndtr
+import scipy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,5 +84,5 @@ def _spot_profiles(
     reach = int(np.ceil(3 * sigma_px))
     pixels = np.floor(centres).astype(np.int64)[:, None] + np.arange(-reach, reach + 1)
     edges = np.concatenate([pixels, pixels[:, -1:] + 1], axis=1)
-    weights = np.diff(ndtr((edges - centres[:, None]) / sigma_px), axis=1)
+    weights = np.diff(scipy.special.ndtr((edges - centres[:, None]) / sigma_px), axis=1)
     return pixels, weights / weights.sum(axis=1, keepdims=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.special import kl_div, ndtr
+import scipy
 
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.table import Localizations
@@ -296,7 +296,7 @@ def _scoring_step(
     """
     side = round(counts.shape[1] ** 0.5)
     expected, slopes = _expected_counts(values, shift, side, n_free)
-    misfit = kl_div(counts, expected).sum(axis=1)
+    misfit = scipy.special.kl_div(counts, expected).sum(axis=1)
     information = _information(expected, slopes)
     score = (slopes @ (counts / expected - 1)[:, :, None])[:, :, 0]
     # a background of 0 that should be lower stays where it is, and the others make the best of it
@@ -324,7 +324,7 @@ def _expected_counts(
     scaled = (np.arange(side + 1) - values[:, :2, None]) / sigma
     density = np.exp(-(scaled**2) / 2) / np.sqrt(2 * np.pi)
     # along y and along x: each pixel's share of the light, and its change with centre and sigma
-    share_y, share_x = _column_and_row(np.diff(ndtr(scaled)))
+    share_y, share_x = _column_and_row(np.diff(scipy.special.ndtr(scaled)))
     moved_y, moved_x = _column_and_row(-np.diff(density) / sigma)
     spot = share_y * share_x
     slopes = [photons * moved_y * share_x, photons * share_y * moved_x, spot, np.ones_like(spot)]

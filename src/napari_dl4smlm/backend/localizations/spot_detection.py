@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, gaussian_filter1d, maximum_filter
+import scipy
 
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.gaussian_fit import check_frames, fit_spots
@@ -104,8 +104,8 @@ def _band_pass(
     image: NDArray[np.float64], sigma: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the difference of the Gaussians, and the wider of them: the local mean."""
-    local_mean = gaussian_filter(image, _WIDE * sigma)
-    return gaussian_filter(image, sigma) - local_mean, local_mean
+    local_mean = scipy.ndimage.gaussian_filter(image, _WIDE * sigma)
+    return scipy.ndimage.gaussian_filter(image, sigma) - local_mean, local_mean
 
 
 def _noise_gain(height: int, width: int, sigma: float) -> NDArray[np.float64]:
@@ -117,8 +117,8 @@ def _noise_gain(height: int, width: int, sigma: float) -> NDArray[np.float64]:
     for first, second, sign in ((1.0, 1.0, 1), (_WIDE, _WIDE, 1), (1.0, _WIDE, -2)):
         along_y, along_x = (
             (
-                gaussian_filter1d(np.eye(side), first * sigma)
-                * gaussian_filter1d(np.eye(side), second * sigma)
+                scipy.ndimage.gaussian_filter1d(np.eye(side), first * sigma)
+                * scipy.ndimage.gaussian_filter1d(np.eye(side), second * sigma)
             ).sum(axis=0)
             for side in (height, width)
         )
@@ -130,6 +130,8 @@ def _local_maxima(image: NDArray[np.float64], reach: int) -> NDArray[np.bool_]:
     """Tell which pixels are the highest within reach; of equal ones, the last in reading order."""
     side = 2 * reach + 1
     later = np.arange(side**2).reshape(side, side) > side**2 // 2
-    highest: NDArray[np.bool_] = image >= maximum_filter(image, side)
-    highest &= image > maximum_filter(image, footprint=later, mode="constant", cval=-np.inf)
+    highest: NDArray[np.bool_] = image >= scipy.ndimage.maximum_filter(image, side)
+    highest &= image > scipy.ndimage.maximum_filter(
+        image, footprint=later, mode="constant", cval=-np.inf
+    )
     return highest

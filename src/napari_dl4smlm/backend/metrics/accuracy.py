@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.spatial import KDTree
+import scipy
 
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.metrics.detection import match_localizations
@@ -213,7 +213,7 @@ def _emitters_around(
     _, frame_rank = np.unique(frames, return_inverse=True)
     # with frames further apart than the radius along a third axis, one tree serves them all
     z_nm = 2 * radius_nm * frame_rank
-    tree = KDTree(np.column_stack([z_nm[len(places) :], emitters.positions_nm()]))
+    tree = scipy.spatial.KDTree(np.column_stack([z_nm[len(places) :], emitters.positions_nm()]))
     centres = np.column_stack([z_nm[: len(places)], places.positions_nm()])
     return np.asarray(tree.query_ball_point(centres, radius_nm, return_length=True), np.intp)
 

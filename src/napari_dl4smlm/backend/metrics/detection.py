@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
-from scipy.spatial import KDTree
+import scipy
 
 from napari_dl4smlm.backend.errors import InputError, unknown_name
 
@@ -224,8 +222,12 @@ def _candidate_pairs(
     _, frame_rank = np.unique(frames, return_inverse=True)
     # with frames further apart than the tolerance along a third axis, one tree serves them all
     z_nm = 2 * tolerance_nm * frame_rank
-    predicted_tree = KDTree(np.column_stack([z_nm[: len(predicted)], predicted.positions_nm()]))
-    truth_tree = KDTree(np.column_stack([z_nm[len(predicted) :], truth.positions_nm()]))
+    predicted_tree = scipy.spatial.KDTree(
+        np.column_stack([z_nm[: len(predicted)], predicted.positions_nm()])
+    )
+    truth_tree = scipy.spatial.KDTree(
+        np.column_stack([z_nm[len(predicted) :], truth.positions_nm()])
+    )
     return predicted_tree.sparse_distance_matrix(truth_tree, tolerance_nm, output_type="ndarray")
 
 
@@ -248,8 +250,8 @@ def _components(pairs: NDArray[np.void]) -> NDArray[np.intp]:
     predicted = pairs["i"]
     truth = pairs["j"] + predicted.max(initial=0) + 1
     size = truth.max(initial=0) + 1
-    graph = coo_array((np.ones(len(pairs)), (predicted, truth)), shape=(size, size))
-    _, label = connected_components(graph, directed=False)
+    graph = scipy.sparse.coo_array((np.ones(len(pairs)), (predicted, truth)), shape=(size, size))
+    _, label = scipy.sparse.csgraph.connected_components(graph, directed=False)
     component: NDArray[np.intp] = label[predicted]
     return component
 
@@ -267,7 +269,9 @@ def _assign_batch(pairs: NDArray[np.void], tolerance_nm: float) -> NDArray[np.in
     weights = np.concatenate([pairs["v"] + tolerance_nm, alone])
     # 32 bits, since the solver of older SciPy takes no others
     edges = np.block([[row, own_row], [column, own_column]]).astype(np.int32)
-    rows, columns = min_weight_full_bipartite_matching(coo_array((weights, tuple(edges))))
+    rows, columns = scipy.sparse.csgraph.min_weight_full_bipartite_matching(
+        scipy.sparse.coo_array((weights, tuple(edges)))
+    )
     partner = np.empty_like(own_row)
     partner[rows] = columns
     return np.flatnonzero(partner[row] == column)

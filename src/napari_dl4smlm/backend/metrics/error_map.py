@@ -7,9 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.sparse import csr_array
-from scipy.special import ndtr
+import scipy
 
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.metrics.image import pearson
@@ -135,7 +133,7 @@ def map_errors(
     for name, image in (("reconstruction", reconstruction), ("mean of the raw frames", seen)):
         if image.min() == image.max():
             return _without_fit(f"The {name} has no contrast.", seen, pixel_size_nm)
-    fit = minimize_scalar(
+    fit = scipy.optimize.minimize_scalar(
         lambda logarithm: -pearson(camera.image(float(np.exp(logarithm))), seen),
         bounds=(np.log(_NARROWEST_PX), np.log(_WIDEST_PX)),
         method="bounded",
@@ -179,14 +177,14 @@ class _Camera:
         image: NDArray[np.float64] = (columns @ (rows @ self._reconstruction).T).T
         return image
 
-    def _shares(self, fine_pixels: int, sigma_px: float) -> csr_array:
+    def _shares(self, fine_pixels: int, sigma_px: float) -> scipy.sparse.csr_array:
         """Share of the light of each fine pixel that falls into each camera pixel."""
         edges = np.arange(fine_pixels // self._factor + 1)
         centres = (np.arange(fine_pixels) + 0.5) / self._factor
-        shares = np.diff(ndtr((edges[:, None] - centres) / sigma_px), axis=0)
+        shares = np.diff(scipy.special.ndtr((edges[:, None] - centres) / sigma_px), axis=0)
         # nearly all are zero, and a sparse matrix makes the blur ten times as fast
         shares[shares < _FAINTEST] = 0
-        return csr_array(shares)
+        return scipy.sparse.csr_array(shares)
 
 
 def _rsf_of(sigma_px: float, pixel_size_nm: float) -> Measured:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.fft import next_fast_len
+import scipy
 
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.density_map import render_density_map
@@ -288,7 +288,9 @@ def _sufficiently_fine(halves: Sequence[NDArray[np.float64]]) -> _Curve:
 def _curve(halves: Sequence[NDArray[np.float64]], side: int) -> _Curve:
     extent_nm = np.max([positions_nm.max(axis=0) for positions_nm in halves], axis=0)
     pixel_size_nm = float(extent_nm.max()) / side
-    height, width = (next_fast_len(int(length // pixel_size_nm) + 1) for length in extent_nm)
+    height, width = (
+        scipy.fft.next_fast_len(int(length // pixel_size_nm) + 1) for length in extent_nm
+    )
     first, second = (
         render_density_map(
             positions_nm,

@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy.ndimage import correlate1d
+import scipy
 
 from napari_dl4smlm.backend.errors import InputError, unknown_name
 
@@ -201,7 +201,9 @@ def _window_mean(image: NDArray[np.float64]) -> NDArray[np.float64]:
     offsets = np.arange(-reach, reach + 1)
     profile = np.exp(-0.5 * (offsets / _SIGMA_PX) ** 2)
     profile /= profile.sum()
-    mean = correlate1d(correlate1d(image, profile, axis=0), profile, axis=1)
+    mean = scipy.ndimage.correlate1d(
+        scipy.ndimage.correlate1d(image, profile, axis=0), profile, axis=1
+    )
     whole: NDArray[np.float64] = mean[reach:-reach, reach:-reach]
     return whole
 

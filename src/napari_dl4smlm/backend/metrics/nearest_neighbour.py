@@ -8,8 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.spatial import KDTree
+import scipy
 
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.metrics.measured import Measured
@@ -160,7 +159,7 @@ class _Neighbours:
         step_nm = 2 * edges_nm[-1]
         frame = localizations.frame - localizations.frame.min()
         places = np.column_stack([step_nm * frame, localizations.positions_nm()])
-        tree = KDTree(places)
+        tree = scipy.spatial.KDTree(places)
         from_ = places[frame <= frame.max() - later]
 
         def histogram(frames_later: int) -> NDArray[np.intp]:
@@ -194,7 +193,7 @@ class _Neighbours:
         # given, since they would be a share of the start, of which one number is zero
         start = np.log([1.0, self._edges_nm[-1] / 30])
         steps = start + 0.5 * np.array([[0, 0], [1, 0], [0, 1]])
-        best = minimize(
+        best = scipy.optimize.minimize(
             minus_log_likelihood, start, method="Nelder-Mead", options={"initial_simplex": steps}
         )
         odds, sigma_nm = np.exp(best.x)

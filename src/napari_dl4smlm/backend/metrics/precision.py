@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import ndtr
+import scipy
 
 from napari_dl4smlm.backend.errors import InputError
 
@@ -99,7 +99,7 @@ def _profile(
     """Return each pixel's share of the spot along one axis, and its change with the centre."""
     scaled = (edges - centre) / sigma_px
     density = np.exp(-(scaled**2) / 2) / math.sqrt(2 * math.pi)
-    return np.diff(ndtr(scaled)), -np.diff(density) / sigma_px
+    return np.diff(scipy.special.ndtr(scaled)), -np.diff(density) / sigma_px
 
 
 def _check_positive(**values: float) -> None:

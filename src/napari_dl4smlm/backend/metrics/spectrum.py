@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.fft import fftfreq, rfft2, rfftfreq
-from scipy.signal.windows import tukey
+import scipy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,12 +32,16 @@ def windowed_spectrum(image: NDArray[np.floating]) -> NDArray[np.complexfloating
         Shape (Y, X // 2 + 1): the half of the spectrum that tells all of a real image.
     """
     height, width = image.shape
-    window = np.outer(tukey(height, _TAPERED), tukey(width, _TAPERED)).astype(image.dtype)
+    window = np.outer(
+        scipy.signal.windows.tukey(height, _TAPERED), scipy.signal.windows.tukey(width, _TAPERED)
+    ).astype(image.dtype)
     # an image of one value minus its mean would be rounding errors, and these have a spectrum too
     if image.min() == image.max():
         return np.zeros((height, width // 2 + 1), dtype=np.complex128)
     mean = np.sum(window * image, dtype=np.float64) / np.sum(window, dtype=np.float64)
-    spectrum: NDArray[np.complexfloating] = rfft2((image - image.dtype.type(mean)) * window)
+    spectrum: NDArray[np.complexfloating] = scipy.fft.rfft2(
+        (image - image.dtype.type(mean)) * window
+    )
     return spectrum
 
 
@@ -65,7 +68,7 @@ class Rings:
     def __init__(self, shape: tuple[int, int]) -> None:
         height, width = shape
         longer = max(shape)
-        radius = np.hypot(fftfreq(height)[:, None], rfftfreq(width))
+        radius = np.hypot(scipy.fft.fftfreq(height)[:, None], scipy.fft.rfftfreq(width))
         self._ring = np.rint(radius * longer).astype(np.intp).ravel()
         # every wave beside the middle columns has a twin in the half that is not computed
         twins = np.full(radius.shape, 2.0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import scipy
 from pydantic import BaseModel, Field
-from scipy.fft import irfft2, next_fast_len, rfft2
 
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.density_map import render_density_map
@@ -95,7 +95,10 @@ class CrossCorrelation(BaseModel, frozen=True, extra="forbid"):
         height, width = (np.ptp(positions, axis=0) / self.pixel_nm).astype(int) + 1
         # room for the largest shift, since the transform goes round
         room = 2 * self._reach_px + 1
-        shape = (next_fast_len(int(height) + room), next_fast_len(int(width) + room, real=True))
+        shape = (
+            scipy.fft.next_fast_len(int(height) + room),
+            scipy.fft.next_fast_len(int(width) + room, real=True),
+        )
         if max(shape) > _LARGEST_SIDE_PX:
             raise InputError(
                 f"Images of {shape[0]} x {shape[1]} px are too large to be correlated. Choose "
@@ -111,7 +114,7 @@ class CrossCorrelation(BaseModel, frozen=True, extra="forbid"):
                 upsampling_factor=1,
                 sigma_px=_BLUR_PX,
             )
-            spectra.append(rfft2(image - image.mean(), s=shape))
+            spectra.append(scipy.fft.rfft2(image - image.mean(), s=shape))
         return spectra, shape
 
     def _shift_px(
@@ -121,7 +124,7 @@ class CrossCorrelation(BaseModel, frozen=True, extra="forbid"):
         shape: tuple[int, int],
     ) -> NDArray[np.float64]:
         """Return how far the second image is shifted against the first, (y, x)."""
-        correlation = irfft2(first.conj() * second, s=shape)
+        correlation = scipy.fft.irfft2(first.conj() * second, s=shape)
         around_zero = np.arange(-self._reach_px, self._reach_px + 1)
         return _peak(correlation[np.ix_(around_zero, around_zero)]) - self._reach_px
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.interpolate import CubicSpline
+import scipy
 
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.table import Localizations
@@ -54,7 +54,7 @@ class DriftCurve:
         if len(frame) == 1:
             shift = np.zeros((len(number), 2))
         else:
-            spline = CubicSpline(frame, shift_nm, bc_type="natural")
+            spline = scipy.interpolate.CubicSpline(frame, shift_nm, bc_type="natural")
             inside = number.clip(frame[0], frame[-1])
             shift = spline(inside) + spline(inside, 1) * (number - inside)[:, None]
             shift -= shift[0]

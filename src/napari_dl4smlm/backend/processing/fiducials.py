@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+import scipy
 from pydantic import BaseModel, Field, FiniteFloat
-from scipy.spatial import cKDTree
 
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.processing.drift_curve import DriftCurve
@@ -70,7 +70,7 @@ class Fiducials(BaseModel, frozen=True, extra="forbid"):
 
     def _fiducial_of(self, localizations: Localizations) -> NDArray[np.intp]:
         """Return which fiducial each localization belongs to, or -1."""
-        tree = cKDTree(np.array(self.positions_nm))
+        tree = scipy.spatial.cKDTree(np.array(self.positions_nm))
         if tree.query_pairs(2 * self.radius_nm):
             raise InputError(
                 f"Two fiducials are less than 2 x {self.radius_nm:g} nm apart. Leave one out, or "

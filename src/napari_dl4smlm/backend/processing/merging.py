@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import scipy
 from pydantic import BaseModel, Field
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 from napari_dl4smlm.backend.localizations.table import Localizations
 
@@ -68,8 +66,8 @@ def link(localizations: Localizations, radius_nm: float, max_dark_frames: int) -
     order = np.argsort(localizations.frame, kind="stable")
     earlier, later = _links(localizations[order], radius_nm, max_dark_frames)
     n = len(order)
-    graph = coo_array((np.ones(len(earlier), np.int8), (earlier, later)), shape=(n, n))
-    _, label = connected_components(graph, directed=False)
+    graph = scipy.sparse.coo_array((np.ones(len(earlier), np.int8), (earlier, later)), shape=(n, n))
+    _, label = scipy.sparse.csgraph.connected_components(graph, directed=False)
     # in the order of the first localization of each
     _, first = np.unique(label, return_index=True)
     rank = np.empty(len(first), np.intp)
@@ -121,7 +119,7 @@ def _candidates(
         return np.empty(0, np.intp), np.empty(0, np.intp)
     # a box whose third side is time; half a frame more, so that rounding decides nothing
     time = frame * (radius_nm / (max_dark_frames + 1.5))
-    pairs = cKDTree(np.column_stack([position, time])).query_pairs(
+    pairs = scipy.spatial.cKDTree(np.column_stack([position, time])).query_pairs(
         radius_nm, p=np.inf, output_type="ndarray"
     )
     # rows are sorted by frame

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import scipy
 from pydantic import BaseModel, Field, model_validator
-from scipy.spatial import cKDTree
-from scipy.special import ndtr
 
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.processing.filtering import Region
@@ -154,7 +153,7 @@ def _widths_nm(localizations: Localizations, config: Rendering) -> NDArray[np.fl
     if config.mode == "uncertainty":
         widths = _known_uncertainties(localizations)
     else:
-        tree = cKDTree(localizations.positions_nm())
+        tree = scipy.spatial.cKDTree(localizations.positions_nm())
         # the nearest is the localization itself
         distance, _ = tree.query(localizations.positions_nm(), k=[config.neighbours + 1])
         widths = np.asarray(distance)[:, 0]
@@ -245,5 +244,7 @@ def _profiles(
     """Return the share of each spot in each pixel of a row or a column, shape (spots, pixels)."""
     edges = np.arange(start, stop + 1)
     scaled = ((edges - centre[:, None]) / sigma[:, None]).astype(np.float32)
-    below: NDArray[np.float32] = ndtr(scaled.clip(-_REACH, _REACH))
-    return np.diff(below, axis=1) / np.float32(ndtr(_REACH) - ndtr(-_REACH))
+    below: NDArray[np.float32] = scipy.special.ndtr(scaled.clip(-_REACH, _REACH))
+    return np.diff(below, axis=1) / np.float32(
+        scipy.special.ndtr(_REACH) - scipy.special.ndtr(-_REACH)
+    )

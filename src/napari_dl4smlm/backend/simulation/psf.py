@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 import numpy as np
+import scipy
 from pydantic import AfterValidator, BaseModel, Field
-from scipy.special import ndtr, ndtri
 
 from napari_dl4smlm.backend.acquisition.frames import open_frames
 from napari_dl4smlm.backend.errors import InputError
@@ -135,7 +135,7 @@ class GaussianPSF(BaseModel, frozen=True, extra="forbid"):
         """See `LoadedPSF`."""
         widening = math.hypot(1, self.defocus_nm[1] / self.focal_depth_nm[0])
         widest_nm = self.sigma_nm[1] * _largest_factor(self.spread[1]) * widening
-        return -float(ndtri(_FAINT)) * widest_nm
+        return -float(scipy.special.ndtri(_FAINT)) * widest_nm
 
     def form(self, generator: np.random.Generator) -> GaussianSpot:
         """Draw sigma, spread, defocus and focal depth of one acquisition."""
@@ -188,7 +188,9 @@ def _gaussian_shares(
 ) -> NDArray[np.float64]:
     """Share of each of N Gaussians in each pixel of a row, shape (N, size)."""
     edges_nm = np.arange(size + 1) * pixel_size_nm
-    return np.diff(ndtr((edges_nm - centres_nm[:, None]) / widths_nm[:, None]), axis=1)
+    return np.diff(
+        scipy.special.ndtr((edges_nm - centres_nm[:, None]) / widths_nm[:, None]), axis=1
+    )
 
 
 class MeasuredPSF(BaseModel, frozen=True, extra="forbid"):
@@ -408,7 +410,7 @@ def _portions(n: int) -> Iterator[slice]:
 def _largest_factor(spread: float) -> float:
     """Return the factor that one in a thousand of `lognormal_around_one` exceeds."""
     variance = math.log1p(spread**2)
-    return math.exp(-float(ndtri(_FAINT)) * math.sqrt(variance) - variance / 2)
+    return math.exp(-float(scipy.special.ndtri(_FAINT)) * math.sqrt(variance) - variance / 2)
 
 
 PSF = Annotated[GaussianPSF | MeasuredPSF, Field(discriminator="kind")]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, Field
-from scipy.spatial import cKDTree
 
 from napari_dl4smlm.backend.errors import InputError, unknown_name
 from napari_dl4smlm.backend.simulation.ranges import AboveZero, NotNegative, draw
@@ -377,5 +377,5 @@ def _scatter(
 
 
 def _later_of_close_pairs(points: NDArray[np.float64], apart_nm: float) -> NDArray[np.intp]:
-    pairs = cKDTree(points).query_pairs(apart_nm, output_type="ndarray")
+    pairs = scipy.spatial.cKDTree(points).query_pairs(apart_nm, output_type="ndarray")
     return np.unique(pairs[:, 1])

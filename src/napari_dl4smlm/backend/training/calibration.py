@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import isotonic_regression
+import scipy
 
 from napari_dl4smlm.backend.metrics.calibration import (
     error_curve,
@@ -190,7 +190,7 @@ def _monotone_table(
     bins = np.array_split(order, n_bins)
     means = np.array([values[rows].mean() for rows in bins])
     weights = np.array([len(rows) for rows in bins])
-    monotone = isotonic_regression(means, weights=weights, increasing=rising).x
+    monotone = scipy.optimize.isotonic_regression(means, weights=weights, increasing=rising).x
     return np.array([density[rows].mean() for rows in bins]), monotone
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_dl4smlm.backend.config_file import write_config
 from napari_dl4smlm.backend.errors import InputError
@@ -46,15 +46,24 @@ class SimulationPage(DataPage):
         )
         self.upsampling = upsampling_editor()
         self.rows.add("upsampling_factor", "Upsampling", self.upsampling, UPSAMPLING_TIP)
-        self.form = ConfigForm(SimulationConfig)
-        self.below = self.form
+        self.below = QWidget()
+        QVBoxLayout(self.below).setContentsMargins(0, 0, 0, 0)
         self.seed = 0
         self._movie_config = MovieConfig()
         self._file_fault = Message()
         self._layout.addLayout(self._file_buttons())
         self._layout.addWidget(self._file_fault)
         self.upsampling.changed.connect(self.changed)
-        self.form.changed.connect(self.changed)
+
+    @cached_property
+    def form(self) -> ConfigForm[SimulationConfig]:
+        """All parameters; made when they are wanted, since there are many of them."""
+        form = ConfigForm(SimulationConfig)
+        form.changed.connect(self.changed)
+        layout = self.below.layout()
+        assert layout is not None
+        layout.addWidget(form)
+        return form
 
     def prepare(self) -> Callable[[], Iterator[object]]:
         """Take what is chosen."""

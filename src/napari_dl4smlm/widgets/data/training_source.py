@@ -17,6 +17,7 @@ from napari_dl4smlm.backend.training.pairs import check_lengths, infer_upsamplin
 from napari_dl4smlm.backend.training.truth import image_truth, position_truth
 from napari_dl4smlm.widgets.data.events import about
 from napari_dl4smlm.widgets.session import TrainingSource
+from napari_dl4smlm.widgets.torch_loading import load_torch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,6 +125,7 @@ class Filmed:
     def _open_layers(
         self, truth: Callable[[FrameStack, ExitStack], tuple[Truth, int]], seed: int
     ) -> FilmedData:
+        load_torch()
         from napari_dl4smlm.backend.training.filmed import FilmedData
 
         with ExitStack() as files:
@@ -168,6 +170,7 @@ def _upsampling(factor: Factor) -> dict[str, int | None]:
 
 
 def _open_files(config: DataConfig, seed: int) -> TrainingData:
+    load_torch()
     from napari_dl4smlm.backend.training.data import open_training_data
 
     return open_training_data(config, seed=seed)

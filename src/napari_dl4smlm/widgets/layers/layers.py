@@ -33,7 +33,7 @@ from napari_dl4smlm.widgets.layers.placement import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from napari.components import ViewerModel
@@ -60,6 +60,7 @@ __all__ = [
     "show_previews",
     "table_layer_data",
     "table_of",
+    "training_previews",
     "upsampled_transform",
 ]
 
@@ -270,7 +271,7 @@ def show_previews(
     *,
     pixel_size_nm: float | None = None,
     metadata: Mapping[str, Any] | None = None,
-) -> list[Image]:
+) -> Iterator[None]:
     """Show a validation frame, its ground truth and the prediction side by side, or update them.
 
     Of a distillation, the prediction is the student's, and the teacher's is beside it.
@@ -291,11 +292,13 @@ def show_previews(
     metadata
         ``model`` and the like, for the layers' marks.
 
-    Returns
-    -------
-    list of Image
-        Those of the layers that are in the viewer. One that the user has removed comes back when
-        all of them are gone, not before; one that has another name by now is updated as well.
+    Yields
+    ------
+    None
+        After each picture, since napari takes some tenths of a second for a new layer: the window
+        may answer before the next one. The pictures are to be shown to the end. A layer that the
+        user has removed comes back when all of them are gone, not before; one that has another
+        name by now is updated as well.
     """
     if source_layer is None:
         source_layer = Image(preview.frame, **movie_transform(pixel_size_nm, ndim=2))
@@ -321,12 +324,11 @@ def show_previews(
             _update_image(there[part], image, limits, transform, mark)
         elif not there:
             _add_preview(viewer, _new_image(image, limits, transform, mark, **_looks(part, factor)))
-    if not there:
-        new = _previews(viewer, has_teacher=has_teacher)
+        yield
+    if not there and (new := training_previews(viewer, has_teacher=has_teacher)):
         # of four pictures in two rows, each is larger
         show_side_by_side(viewer, new, rows=2 if has_teacher else 1)
         _show_scale_bar(viewer, frame)
-    return _previews(viewer, has_teacher=has_teacher)
 
 
 def _maps_of(preview: Preview) -> dict[str, NDArray[np.float32]]:
@@ -340,7 +342,7 @@ def _maps_of(preview: Preview) -> dict[str, NDArray[np.float32]]:
     }
 
 
-def _previews(viewer: ViewerModel, *, has_teacher: bool) -> list[Image]:
+def training_previews(viewer: ViewerModel, *, has_teacher: bool) -> list[Image]:
     """Return the previews of trainings with, or without, a teacher."""
     wanted = {"role": TRAINING_PREVIEW, "has_teacher": has_teacher}
     return [layer for layer in viewer.layers if wanted.items() <= mark_of(layer).items()]
@@ -348,13 +350,15 @@ def _previews(viewer: ViewerModel, *, has_teacher: bool) -> list[Image]:
 
 def _previews_by_part(viewer: ViewerModel, *, has_teacher: bool) -> dict[str, Image]:
     """Return previews but not the copies that the user made of them, which come later."""
-    previews = _previews(viewer, has_teacher=has_teacher)
+    previews = training_previews(viewer, has_teacher=has_teacher)
     return {mark_of(layer)["part"]: layer for layer in reversed(previews)}
 
 
 def _add_preview(viewer: ViewerModel, layer: Image) -> None:
     # in a cell of the grid, nothing else tells what is shown
     layer.name_overlay.visible = True
+    # until all are there and have a cell each
+    layer.visible = False
     viewer.add_layer(layer)
 
 

@@ -57,7 +57,7 @@ class SourceForm(QWidget):
     table
         The localizations; ``None`` if none can be used.
     place
-        Layer on which positions in nm are.
+        Layer on which positions in nm are; ``None`` without localizations.
     problem
         Why there are no localizations; empty if there are.
     """
@@ -68,7 +68,7 @@ class SourceForm(QWidget):
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self.table: TableSource | None = None
-        self.place: Points = table_place()
+        self.place: Points | None = None
         self.problem = ""
         self.source = SourceBox(
             accepts=_may_be_chosen, prefers=_is_preferred, files=_FILES, folders=False
@@ -157,7 +157,7 @@ class SourceForm(QWidget):
         elif isinstance(chosen, Path):
             before = self.place
             self._set_place(chosen)
-            if not _are_alike(before, self.place):
+            if before is None or self.place is None or not _are_alike(before, self.place):
                 self.changed.emit()
         self.movie_changed.emit()
 
@@ -170,7 +170,10 @@ class SourceForm(QWidget):
 
     def _set_place(self, chosen: Points | Path | None) -> None:
         frames, layer = self.frames(), self.movie.layer()
-        if isinstance(chosen, Points):
+        if chosen is None:
+            # to make a layer takes a second, when napari has made none before
+            self.place = None
+        elif isinstance(chosen, Points):
             self.place = chosen
         elif frames is not None and layer is not None and frames.pixel_size_nm is not None:
             self.place = movie_place(layer, frames.pixel_size_nm)

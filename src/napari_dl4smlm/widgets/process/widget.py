@@ -164,7 +164,7 @@ class ProcessWidget(DockWidget):
 
     def _on_source(self) -> None:
         table, place = self.source.table, self.source.place
-        if table is not None and self.shown.set_source(place, table.name):
+        if table is not None and place is not None and self.shown.set_source(place, table.name):
             self.saving.forget()
         self.steps.set_layers(self._viewer.layers, place)
         self._on_change()

@@ -15,6 +15,7 @@ from napari_dl4smlm.widgets.sources.dropped_file import dropped_file
 from napari_dl4smlm.widgets.sources.latest_run import LatestRun
 from napari_dl4smlm.widgets.sources.model_text import describe_model
 from napari_dl4smlm.widgets.sources.recent_models import recent_models, remember_model
+from napari_dl4smlm.widgets.torch_loading import load_torch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -157,7 +158,7 @@ class ModelPicker(Editor):
 
 
 def _cards(path: Path) -> Iterator[ModelCard]:
-    # imports torch
+    load_torch()
     from napari_dl4smlm.backend.models.model_file import read_card
 
     # what needs a model next, and would hold the viewer for a second

@@ -38,6 +38,7 @@ from napari_dl4smlm.widgets.training.source_choice import NO_DATA, SourceChoice
 from napari_dl4smlm.widgets.worker import EventWorker
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from napari.components import ViewerModel
@@ -87,8 +88,9 @@ class TrainingDock(DockWidget):
         self._command = TrainingCommand()
         self._worker = EventWorker(latest_only=(StepFinished, TeacherTested), parent=self)
         self._facts = EventWorker(parent=self)
-        # on a turn of its own: of epochs that arrive together, the latest is shown
+        # picture by picture, each on a turn of its own; of epochs that arrive together, the latest
         self._preview: Preview | None = None
+        self._pictures: Iterator[None] | None = None
         self._preview_timer = QTimer(self)
         self._preview_timer.setSingleShot(True)
         self._lay_out()
@@ -142,7 +144,7 @@ class TrainingDock(DockWidget):
         self._worker.ended.connect(self._on_ended)
         self._worker.failed.connect(self._on_failed)
         self._facts.event_arrived.connect(self._form.set_facts)
-        self._preview_timer.timeout.connect(self._show_preview)
+        self._preview_timer.timeout.connect(self._show_next_picture)
 
     def _on_pause(self) -> None:
         self._worker.pause()
@@ -161,10 +163,11 @@ class TrainingDock(DockWidget):
 
     def on_closed(self, *, viewer_stays: bool) -> None:
         """Stop training after the step under way; its models are written."""
-        del viewer_stays
         self._facts.close(timeout_s=0)
         self._form.close_all()
         self._preview_timer.stop()
+        if viewer_stays:
+            self._finish_pictures()
         if self._state.is_active:
             # it ends after the step under way; Python waits for the models to be written
             self._worker.close(timeout_s=0)
@@ -179,7 +182,7 @@ class TrainingDock(DockWidget):
             source, self._form.build(), out.absolute(), resume, self._form.distillation()
         )
         self._model_path = None
-        self._preview_timer.stop()
+        self._finish_pictures()
         self._progress.begin(go_on=resume and last is not None and last.out == self._run.out)
         self._become(RunState.RUNNING)
         self._worker.start(self._run.events)
@@ -259,14 +262,34 @@ class TrainingDock(DockWidget):
         height, width = pixels.shape[-2:]
         return height, width
 
-    def _show_preview(self) -> None:
+    def _show_next_picture(self) -> None:
+        """Show one picture of a preview; the window may answer before the next one."""
+        if self._pictures is None and self._preview is not None:
+            self._pictures, self._preview = self._pictures_of(self._preview), None
+        if self._pictures is None:
+            return
+        try:
+            next(self._pictures)
+        except StopIteration:
+            self._pictures = None
+        if self._pictures is not None or self._preview is not None:
+            self._preview_timer.start()
+
+    def _finish_pictures(self) -> None:
+        """Show the rest of those that were begun, and no others."""
+        self._preview_timer.stop()
+        self._preview = None
+        for _ in self._pictures or ():
+            pass
+        self._pictures = None
+
+    def _pictures_of(self, preview: Preview) -> Iterator[None]:
         assert self._run is not None
-        assert self._preview is not None
         source = self._run.source
-        show_previews(
+        return show_previews(
             self._viewer,
             self._movie_layer(source),
-            self._preview,
+            preview,
             source.upsampling_factor,
             pixel_size_nm=source.pixel_size_nm,
             metadata={"model": MODEL_LABELS[self._run.config.model]},

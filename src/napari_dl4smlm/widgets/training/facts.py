@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import importlib
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
+
+from napari_dl4smlm.backend.training.config import DEFAULT_UPSAMPLING_FACTOR
+from napari_dl4smlm.widgets.torch_loading import load_torch, one_search_for_cycles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,6 +42,13 @@ class TorchFacts(NamedTuple):
 
 def torch_facts() -> Iterator[TorchFacts]:
     """Tell the facts; it takes seconds, so that it is a stream for a worker."""
+    with one_search_for_cycles():
+        load_torch()
+        yield _facts()
+        _import_ahead()
+
+
+def _facts() -> TorchFacts:
     from napari_dl4smlm.backend.losses.registry import LOSSES
     from napari_dl4smlm.backend.models.device import available_devices
     from napari_dl4smlm.backend.models.registry import MODELS
@@ -45,15 +56,14 @@ def torch_facts() -> Iterator[TorchFacts]:
     devices = available_devices()
     # the first network of each kind takes longer, since PyTorch imports what its weights need
     for name in MODELS:
-        network_cost(name, {}, 1)
-    yield TorchFacts(
+        network_cost(name, {}, DEFAULT_UPSAMPLING_FACTOR)
+    return TorchFacts(
         {device.name: device.description for device in devices if device.available},
         tuple(
             f"{device.description}: {device.reason}." for device in devices if not device.available
         ),
         {name: loss.default_lambda for name, loss in LOSSES.items()},
     )
-    _import_ahead()
 
 
 def network_cost(
@@ -66,13 +76,21 @@ def network_cost(
     InputError
         The network does not take these options.
     """
+    return _network_cost(model, tuple(sorted(options.items())), upsampling_factor)
+
+
+# a form asks at every change, and to outline a network takes most of the time that it has
+@lru_cache(maxsize=64)
+def _network_cost(
+    model: str, options: tuple[tuple[str, int | float | str | bool], ...], upsampling_factor: int
+) -> str:
     from napari_dl4smlm.backend.models.registry import (
         operations_per_frame,
         outline_model,
         parameter_count,
     )
 
-    network = outline_model(model, upsampling_factor=upsampling_factor, **options)
+    network = outline_model(model, upsampling_factor=upsampling_factor, **dict(options))
     operations = operations_per_frame(network, _FRAME_PX, _FRAME_PX)
     return (
         f"{parameters_text(parameter_count(network))} parameters · "
@@ -96,7 +114,7 @@ def gflop_text(operations: int) -> str:
 def _import_ahead() -> None:
     """Import what training and its plot need, which would hold the viewer for a second."""
     for name in (
-        "matplotlib.backends.backend_qtagg",
+        "matplotlib.backends.backend_agg",
         "napari_dl4smlm.backend.figures.style",
         "napari_dl4smlm.backend.training.trainer",
     ):

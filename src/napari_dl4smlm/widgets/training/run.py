@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_dl4smlm.backend.training.model_paths import last_model_of
-from napari_dl4smlm.widgets.figure_view import load_matplotlib
 
 if TYPE_CHECKING:
     import threading
@@ -73,8 +72,6 @@ class TrainingRun:
         # PyTorch takes seconds to import
         from napari_dl4smlm.backend.training.trainer import Trainer
 
-        # for the curves of the losses
-        load_matplotlib()
         if self.resume:
             yield self._earlier_epochs()
         with suppress(OSError):  # the trainer says better what is wrong with a folder

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy.stats import t as student_t
+import scipy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -160,5 +160,5 @@ def _jackknife(value: float, replicates: NDArray[np.float64]) -> Interval | None
         return None
     groups = len(replicates)
     error = np.sqrt((groups - 1) * np.var(replicates))
-    reach = float(student_t.ppf((1 + CONFIDENCE) / 2, groups - 1) * error)
+    reach = float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, groups - 1) * error)
     return Interval(value - reach, value + reach)
