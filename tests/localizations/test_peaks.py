@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.backend.localizations import peaks
 from napari_dl4smlm.backend.localizations.density_map import render_density_map
 from napari_dl4smlm.backend.localizations.peaks import find_peaks
 
@@ -86,6 +87,22 @@ def test_peaks_are_those_of_a_plain_loop_over_pixels(seed):
     np.testing.assert_allclose(
         found.positions_nm(), np.reshape([row[1:] for row in expected], (-1, 2)), rtol=1e-5
     )
+
+
+@settings(max_examples=50)
+@given(
+    shape=st.tuples(st.integers(1, 3), st.integers(1, 12), st.integers(1, 12)),
+    levels=st.integers(2, 6),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_a_gpu_finds_what_a_cpu_finds_although_it_goes_about_it_in_another_way(shape, levels, seed):
+    # few levels, of which some are below zero, so that many neighbours are equal
+    maps = np.random.default_rng(seed).integers(-1, levels, shape).astype(np.float32)
+    for least in (0.1, 2.0):
+        pixels, windows = peaks._maxima_one_by_one(maps, least)
+        expected_pixels, expected_windows = peaks._maxima_at_once(torch.from_numpy(maps), least)
+        assert pixels.tolist() == expected_pixels.tolist()
+        assert torch.equal(windows, expected_windows)
 
 
 def test_frames_are_numbered_from_the_first_one_on():

@@ -295,9 +295,9 @@ def test_features_are_in_the_layout_that_is_fast_from_the_first_layer_on(name, p
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize("slope", [0, 0.01, 1])
 @pytest.mark.parametrize("biased", [True, False])
-@pytest.mark.parametrize("form", ["transposed", "phases"])
+@pytest.mark.parametrize("form", ["transposed", "phases", "differences"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_both_forms_of_a_doubling_are_enlargement_and_convolution(
+def test_all_forms_of_a_doubling_are_enlargement_and_convolution(
     monkeypatch, fused, slope, biased, form, channels
 ):
     if not fused:

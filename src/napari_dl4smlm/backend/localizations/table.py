@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -211,6 +212,7 @@ class Localizations:
         return {name: values for name, values in named if values is not None}
 
 
+@functools.cache
 def _column_names() -> list[str]:
     return [column.name for column in dataclasses.fields(Localizations) if column.name != "extra"]
 

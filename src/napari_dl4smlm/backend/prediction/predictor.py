@@ -349,7 +349,8 @@ class Predictor:
         maps = output[:, 0].div_(self._card.density_amplitude).clamp_(min=0)
         # no emitter shows in a frame of one value, whatever the network makes of it
         is_flat = counts.max(axis=(1, 2)) == counts.min(axis=(1, 2))
-        maps[torch.from_numpy(is_flat).to(self._device)] = 0
+        if is_flat.any():
+            maps[torch.from_numpy(is_flat).to(self._device)] = 0
         return maps
 
     def _normalized(self, counts: NDArray[np.generic]) -> Tensor:

@@ -72,6 +72,8 @@ _TOO_BRIGHT_TO_TOO_DARK = Colormap(
 # a few hot pixels or bright beads must not turn the rest black
 _PERCENTILE = 99.9
 _PIXELS_FOR_CONTRAST = 2**22
+# so that the names of three previews fit side by side into a window of 1280 pixels
+_NAME_PT = 7
 
 
 def frames_of(layer: Image) -> FrameStack:
@@ -357,6 +359,7 @@ def _previews_by_part(viewer: ViewerModel, *, has_teacher: bool) -> dict[str, Im
 def _add_preview(viewer: ViewerModel, layer: Image) -> None:
     # in a cell of the grid, nothing else tells what is shown
     layer.name_overlay.visible = True
+    layer.name_overlay.font_size = _NAME_PT
     # until all are there and have a cell each
     layer.visible = False
     viewer.add_layer(layer)
