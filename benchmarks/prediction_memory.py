@@ -1,9 +1,10 @@
 """Measure whether the memory of a prediction grows with the length of the movie.
 
-Predicts a short and a long movie of 64 x 64 px, each in a process of its own, with image, table
-and peaks, and prints the peak memory of each:
+Predicts a short and a long movie, each in a process of its own, with image, table and peaks, and
+prints the peak memory of each:
 
-    python benchmarks/prediction_memory.py --frames 200 20000
+    python benchmarks/prediction_memory.py --frames 200 20000 [--size 64] [--model MODEL]
+    python benchmarks/prediction_memory.py --size 256 --model-options blocks=1,channels=4
 
 Without --model the network has random weights, which changes neither its memory nor its speed, but
 how many localizations it finds: give a trained one for a table of a realistic size.
@@ -20,9 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-FRAME_PX = 64
 PIXEL_SIZE_NM = 100.0
-EMITTERS = 25
+DENSITY = 0.6
 SCRIPT = """
 import resource, sys
 from napari_dl4smlm.backend import PredictionConfig, load_model, open_frames, predict_to_files
@@ -37,28 +37,33 @@ print(event.n_localizations, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--frames", type=int, nargs=2, default=(200, 20_000))
+    parser.add_argument("--size", type=int, default=64, help="side of the frames in camera pixels")
     parser.add_argument("--model", type=Path, help="model file; default: FID-STORM, random weights")
+    parser.add_argument("--model-options", default="", help="of the network with random weights")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        model = arguments.model or save_random_model(folder / "model.safetensors")
-        peaks = [measure(folder, model, n_frames) for n_frames in arguments.frames]
+        model = arguments.model or save_random_model(
+            folder / "model.safetensors", arguments.model_options
+        )
+        peaks = [measure(folder, model, n_frames, arguments.size) for n_frames in arguments.frames]
     print(
         f"growth from {arguments.frames[0]} to {arguments.frames[1]} frames: "
         f"{100 * (peaks[1] / peaks[0] - 1):+.1f} %"
     )
 
 
-def save_random_model(path: Path) -> Path:
+def save_random_model(path: Path, options: str) -> Path:
     """Save an untrained network that finds some localizations all the same."""
     import torch
 
     from napari_dl4smlm.backend.acquisition.normalization import Normalization
     from napari_dl4smlm.backend.models.model_file import ModelCard, save_model
     from napari_dl4smlm.backend.models.registry import create_model
+    from napari_dl4smlm.backend.option_pairs import parse_options
 
     torch.manual_seed(0)
-    network = create_model("fid_storm")
+    network = create_model("fid_storm", **parse_options(options))
     card = ModelCard(
         architecture=network.name,
         options=network.options,
@@ -73,10 +78,10 @@ def save_random_model(path: Path) -> Path:
     return path
 
 
-def measure(folder: Path, model: Path, n_frames: int) -> float:
+def measure(folder: Path, model: Path, n_frames: int, size: int) -> float:
     """Return the peak memory in MiB of predicting so many frames."""
     movie = folder / f"{n_frames}.npy"
-    write_movie(movie, n_frames)
+    write_movie(movie, n_frames, size)
     began = time.perf_counter()
     finished = subprocess.run(
         [sys.executable, "-c", SCRIPT, model, movie, folder / f"out-{n_frames}"],
@@ -94,22 +99,21 @@ def measure(folder: Path, model: Path, n_frames: int) -> float:
     return float(peak_mib)
 
 
-def write_movie(path: Path, n_frames: int) -> None:
+def write_movie(path: Path, n_frames: int, size: int) -> None:
     """Write frames of Gaussian spots to disk without holding them in memory."""
     from napari_dl4smlm.backend.simulation.config import MovieConfig
     from napari_dl4smlm.backend.simulation.simulator import SimulatedMovie
 
-    density = EMITTERS / (FRAME_PX * PIXEL_SIZE_NM / 1000) ** 2
     block = SimulatedMovie(
         MovieConfig(
             frames=100,
-            height=FRAME_PX,
-            width=FRAME_PX,
-            simulation={"density": density, "pixel_size_nm": PIXEL_SIZE_NM},
+            height=size,
+            width=size,
+            simulation={"density": DENSITY, "pixel_size_nm": PIXEL_SIZE_NM},
         )
     ).frames()
     movie = np.lib.format.open_memmap(
-        path, mode="w+", dtype=np.uint16, shape=(n_frames, FRAME_PX, FRAME_PX)
+        path, mode="w+", dtype=np.uint16, shape=(n_frames, size, size)
     )
     for start in range(0, n_frames, len(block)):
         stop = min(start + len(block), n_frames)
