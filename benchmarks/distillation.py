@@ -2,6 +2,7 @@
 
     python benchmarks/distillation.py --teacher model.safetensors [--seeds 0 1 2] [--core-minutes 8]
     python benchmarks/distillation.py --teacher model.safetensors --equal steps
+    python benchmarks/distillation.py --teacher model.safetensors --epochs 16 --lambda 4000
     python benchmarks/distillation.py --teacher model.safetensors --training-frames 0   # endless
 
 Every student has the same architecture, data and options, and learns in one of these ways:
@@ -18,9 +19,12 @@ as long as training lasts instead.
 A core minute is a minute of processor time, on one thread. With --equal core-minutes (the default)
 all ways take as many of them: what the teacher computes, for its test before the first step and in
 every step, counts, so that its students take fewer steps. With --equal steps all take as many steps
-as the student alone does in that time, and the core minutes tell what that costs. The time for one
-frame of 64 x 64 px is the median over rounds in which teacher and student take turns, in processor
-time of one thread, in float32. Models and scores go to --out; a model that is there already is not
+as the student alone does in that time, and the core minutes tell what that costs; --epochs gives
+their number, in epochs of 64 steps, instead of a time. The maps of the
+teacher are kept, so that the transfer costs the less the more steps there are for each frame, and a
+plan for equal core minutes, which is made from the first steps, gives it fewer than would fit. The
+time for one frame of 64 x 64 px is the median over rounds in which teacher and student take turns,
+in processor time of one thread, in float32. Models and scores go to --out; a model that is there already is not
 trained again.
 """
 
@@ -105,10 +109,12 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--core-minutes", type=float, default=8.0)
+    parser.add_argument("--epochs", type=int, help="of 64 steps, for all ways")
     parser.add_argument("--equal", choices=["core-minutes", "steps"], default="core-minutes")
     parser.add_argument("--alpha", type=float, default=0.5)
     parser.add_argument("--hint-share", type=float, default=0.25)
     parser.add_argument("--loss", default="l1l2")
+    parser.add_argument("--lambda", dest="lambda_", type=float, help="default: the loss's own")
     parser.add_argument("--learning-rate", type=float, default=2e-3, help="the highest")
     parser.add_argument("--training-frames", type=int, default=400, help="0: endless patches")
     parser.add_argument("--frames", type=int, default=40, help="of each test")
@@ -123,15 +129,18 @@ def main() -> None:
     rows = [{"way": "teacher", **score(arguments.teacher, tests)}]
     plans: dict[str, tuple[int, int]] = {}
     for seed, way in itertools.product(arguments.seeds, arguments.ways):
-        path = (
-            arguments.out / f"{way}-{arguments.equal}-{arguments.core_minutes:g}-{seed}.safetensors"
-        )
+        length = f"{arguments.equal}-{arguments.core_minutes:g}"
+        if arguments.epochs is not None:
+            length = f"epochs-{arguments.epochs}"
+        path = arguments.out / f"{way}-{length}-{seed}.safetensors"
         log = path.with_suffix(".json")
         if path.exists() and log.exists():
             core_minutes = json.loads(log.read_text())["core_minutes"]
         else:
             counted = way if arguments.equal == "core-minutes" else "alone"
-            if counted not in plans:
+            if arguments.epochs is not None:
+                plans[counted] = arguments.epochs, STEPS_PER_EPOCH
+            elif counted not in plans:
                 plans[counted] = plan(arguments, counted)
             core_minutes = train(arguments, way, seed, plans[counted], path)
         rows.append({"way": way, "seed": seed, "core_minutes": core_minutes, **score(path, tests)})
@@ -181,6 +190,7 @@ def training_config(arguments: argparse.Namespace, seed: int) -> TrainingConfig:
         model=arguments.student,
         model_options=parse_options(arguments.student_options),
         loss=arguments.loss,
+        **({} if arguments.lambda_ is None else {"lambda": arguments.lambda_}),
         device="cpu",
         seed=seed,
         schedule="cosine",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari_dl4smlm.backend.training.config import TrainingConfig
     from napari_dl4smlm.backend.training.data import TrainingData
     from napari_dl4smlm.backend.training.events import StageName, TeacherTested
+    from napari_dl4smlm.backend.training.taught_maps import TaughtMaps
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,14 @@ class Stage:
         The epoch after which the stage ends at the latest, counted from the start of training.
     ends_at
         Share of the time limit after which it ends at the latest.
+    taught
+        Maps of a teacher that come with the patches.
     """
 
     objective: Objective
     last_epoch: int
     ends_at: float = 1.0
+    taught: TaughtMaps | None = None
 
     @property
     def name(self) -> StageName:

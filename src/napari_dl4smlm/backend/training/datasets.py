@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from napari_dl4smlm.backend.acquisition.frames import FrameStack
     from napari_dl4smlm.backend.acquisition.normalization import Normalization
+    from napari_dl4smlm.backend.training.taught_maps import TaughtMaps
     from napari_dl4smlm.backend.training.truth import Truth
 
 _DRAWS_PER_PATCH = 200
@@ -56,10 +57,19 @@ class Patches(Dataset[tuple[Tensor, Tensor]], ABC):
         Items in one epoch.
     seed
         Draws the patches.
+
+    Attributes
+    ----------
+    epoch
+        Number of the epoch whose items are given.
+    taught
+        Maps of a teacher, which become a second channel of the density maps; ``None`` for none.
+        Only patches of frames can have any.
     """
 
     def __init__(self, *, patches: int, seed: int) -> None:
         self.epoch = 0
+        self.taught: TaughtMaps | None = None
         self._patches = patches
         self._seed = seed
 
@@ -68,6 +78,8 @@ class Patches(Dataset[tuple[Tensor, Tensor]], ABC):
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """Return normalized frame (1, y, x) and density map (1, f y, f x) of one patch.
+
+        With maps of a teacher, the second one has the shape (2, f y, f x).
 
         Raises
         ------
@@ -78,14 +90,12 @@ class Patches(Dataset[tuple[Tensor, Tensor]], ABC):
         """
         if not 0 <= index < self._patches:
             raise IndexError(f"item {index} of {self._patches}")
-        frame, density = self._draw(np.random.default_rng([self._seed, self.epoch, index]))
-        return _channel(frame), _channel(density)
+        frame, *maps = self._draw(np.random.default_rng([self._seed, self.epoch, index]))
+        return _channel(frame), torch.cat([_channel(density) for density in maps])
 
     @abstractmethod
-    def _draw(
-        self, generator: np.random.Generator
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Draw a normalized frame (y, x) and its density map (f y, f x)."""
+    def _draw(self, generator: np.random.Generator) -> tuple[NDArray[np.float32], ...]:
+        """Draw a normalized frame (y, x), its density map (f y, f x) and, if any, the teacher's."""
 
 
 class ImageDataset(Patches):
@@ -130,18 +140,19 @@ class ImageDataset(Patches):
         self._augment = augment
         self._target_sigma_px = target_sigma_px
 
-    def _draw(
-        self, generator: np.random.Generator
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        frame, density = load_patch(
-            self._data, self._place(generator), self._normalization, self._target_sigma_px
+    def _draw(self, generator: np.random.Generator) -> tuple[NDArray[np.float32], ...]:
+        patch = self._place(generator)
+        images: tuple[NDArray[np.float32], ...] = load_patch(
+            self._data, patch, self._normalization, self._target_sigma_px
         )
+        if self.taught is not None:
+            images = (*images, self.taught.render(patch))
         if not self._augment:
-            return frame, density
+            return images
         # a patch that is not square keeps its shape under half turns only
         turns = generator.integers(4) if self._height == self._width else 2 * generator.integers(2)
         mirror = bool(generator.integers(2))
-        return _turned(frame, int(turns), mirror), _turned(density, int(turns), mirror)
+        return tuple(_turned(image, int(turns), mirror) for image in images)
 
     def _place(self, generator: np.random.Generator) -> Patch:
         frames, numbers = self._data.frames, self._data.numbers

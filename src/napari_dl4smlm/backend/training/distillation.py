@@ -17,6 +17,7 @@ from napari_dl4smlm.backend.training.arithmetic import Arithmetic
 from napari_dl4smlm.backend.training.course import Course, Stage
 from napari_dl4smlm.backend.training.hint import HintObjective, Regressor
 from napari_dl4smlm.backend.training.hint_grid import check_grid
+from napari_dl4smlm.backend.training.taught_maps import TaughtMaps
 from napari_dl4smlm.backend.training.teacher import Teacher
 from napari_dl4smlm.backend.training.transfer import TransferObjective
 
@@ -113,10 +114,12 @@ class Distillation(Course):
                 epochs = min(max(1, round(share * epochs)), epochs - 1)
             stages.append(Stage(self._hint_objective(network), epochs, share))
         if "transfer" in self._stages:
-            transfer = TransferObjective(
-                self._teacher, self._distillation.alpha, self._loss, self.arithmetic
-            )
-            stages.append(Stage(transfer, self._config.epochs))
+            alpha = self._distillation.alpha
+            transfer = TransferObjective(self._teacher, alpha, self._loss, self.arithmetic)
+            taught = None
+            if alpha < 1:
+                taught = TaughtMaps.of(self._teacher, self._data, self.normalization)
+            stages.append(Stage(transfer, self._config.epochs, taught=taught))
         return tuple(stages)
 
     def prepare(

@@ -33,7 +33,8 @@ class Objective(ABC):
     """What a network learns in a stage.
 
     Frames are normalized, of shape (N, 1, y, x), and targets (N, 1, f y, f x) as the loss wants
-    them, on the device.
+    them, on the device. In a stage with maps of a teacher that are kept, these are a second channel
+    of the targets that train.
 
     Attributes
     ----------

@@ -79,7 +79,7 @@ class Teacher:
             return
         errors: list[float] = []
         for frames, truth in batches:
-            errors += self._errors(self._maps(frames), truth).tolist()
+            errors += self._errors(self.maps(frames), truth).tolist()
             if not all(map(math.isfinite, errors)):
                 raise InputError(
                     "The density maps of the teacher are not numbers. Check it with "
@@ -90,10 +90,16 @@ class Teacher:
             yield TeacherTested(len(errors), total)
 
     @torch.no_grad()
-    def maps(self, frames: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-        """Return density maps, and how far to follow each of them: shape (N,), from 0 to 1."""
-        maps = self._maps(frames)
-        return maps, self._attention(maps, truth)
+    def maps(self, frames: Tensor) -> Tensor:
+        """Return density maps."""
+        return self._as_seen(self._arithmetic.density(self._network, frames))
+
+    @torch.no_grad()
+    def attention(self, maps: Tensor, truth: Tensor) -> Tensor:
+        """Return how far to follow each of its density maps: shape (N,), from 0 to 1."""
+        if self.error_range is None:
+            return torch.ones(len(maps), device=maps.device)
+        return attention(self._errors(maps, truth), *self.error_range)
 
     @torch.no_grad()
     def hints(
@@ -107,9 +113,9 @@ class Teacher:
         # only the error takes more than the layers
         needs_maps = truth is not None and self._attentive
         with layer_outputs(self._network, layers, skip_rest=not needs_maps) as features:
-            maps = self._maps(frames)
+            maps = self.maps(frames)
             if truth is not None:
-                followed = self._attention(maps, truth)
+                followed = self.attention(maps, truth)
         return features, followed
 
     @torch.no_grad()
@@ -117,17 +123,8 @@ class Teacher:
         """Return density maps to look at, which are never negative."""
         return self._as_seen(self._arithmetic.density(self._network, frames).clamp_min(0))
 
-    @torch.no_grad()
-    def _maps(self, frames: Tensor) -> Tensor:
-        return self._as_seen(self._arithmetic.density(self._network, frames))
-
     def _as_seen(self, maps: Tensor) -> Tensor:
         return maps if self._blur is None else self._blur(maps)
 
     def _errors(self, maps: Tensor, truth: Tensor) -> Tensor:
         return (maps - truth.to(maps.device)).square().mean(dim=(1, 2, 3))
-
-    def _attention(self, maps: Tensor, truth: Tensor) -> Tensor:
-        if self.error_range is None:
-            return torch.ones(len(maps), device=maps.device)
-        return attention(self._errors(maps, truth), *self.error_range)

@@ -213,6 +213,7 @@ class Trainer:
 
     def _train_stage(self, clock: Clock) -> Generator[TrainingEvent, None, EndReason | None]:
         """Train until the stage is over; return why it is, or ``None`` if it was stopped."""
+        self._training_set.taught = self._stage.taught
         reason = self._reason_to_end()
         while reason is None:
             if self._is_to_stop():

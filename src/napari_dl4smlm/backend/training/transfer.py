@@ -47,12 +47,9 @@ class TransferObjective(TruthObjective):
         """Return the attentive imitation loss."""
         if self._alpha == 1:
             return super().loss(network, regressors, frames, targets)
-        taught, followed = self._teacher.maps(frames, self._loss.as_seen(targets))
-        return attentive_imitation_loss(
-            self._loss,
-            self._arithmetic.density(network, frames),
-            targets,
-            taught,
-            followed,
-            self._alpha,
-        )
+        truth = targets[:, :1]
+        # maps that are kept come with the targets
+        taught = targets[:, 1:] if targets.shape[1] > 1 else self._teacher.maps(frames)
+        followed = self._teacher.attention(taught, self._loss.as_seen(truth))
+        density = self._arithmetic.density(network, frames)
+        return attentive_imitation_loss(self._loss, density, truth, taught, followed, self._alpha)
