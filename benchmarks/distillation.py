@@ -20,11 +20,11 @@ A core minute is a minute of processor time, on one thread. With --equal core-mi
 all ways take as many of them: what the teacher computes, for its test before the first step and in
 every step, counts, so that its students take fewer steps. With --equal steps all take as many steps
 as the student alone does in that time, and the core minutes tell what that costs; --epochs gives
-their number, in epochs of 64 steps, instead of a time. The maps of the
-teacher are kept, so that the transfer costs the less the more steps there are for each frame, and a
-plan for equal core minutes, which is made from the first steps, gives it fewer than would fit. The
-time for one frame of 64 x 64 px is the median over rounds in which teacher and student take turns,
-in processor time of one thread, in float32. Models and scores go to --out; a model that is there already is not
+their number, in epochs of 64 steps, instead of a time. The maps of the teacher are kept, so that
+the transfer costs the less the more steps there are for each frame, and a plan for equal core
+minutes, which is made from the first steps, gives it fewer than would fit. The time for one frame
+of 64 x 64 px is the median over rounds in which teacher and student take turns, in processor time
+of one thread, in float32. Models and scores go to --out; a model that is there already is not
 trained again.
 """
 
