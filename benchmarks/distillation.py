@@ -112,6 +112,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="of 64 steps, for all ways")
     parser.add_argument("--equal", choices=["core-minutes", "steps"], default="core-minutes")
     parser.add_argument("--alpha", type=float, default=0.5)
+    parser.add_argument("--no-attentive", action="store_true", help="follow the teacher alike")
     parser.add_argument("--hint-share", type=float, default=0.25)
     parser.add_argument("--loss", default="l1l2")
     parser.add_argument("--lambda", dest="lambda_", type=float, help="default: the loss's own")
@@ -203,7 +204,11 @@ def distillation(arguments: argparse.Namespace, way: str) -> DistillationConfig 
     values = WAYS[way]
     if values is None:
         return None
-    defaults = {"alpha": arguments.alpha, "hint_share": arguments.hint_share}
+    defaults = {
+        "alpha": arguments.alpha,
+        "hint_share": arguments.hint_share,
+        "attentive": not arguments.no_attentive,
+    }
     return DistillationConfig(teacher=arguments.teacher, **defaults | values)
 
 
