@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from napari_dl4smlm.widgets import torch_loading
+from napari_dl4smlm.widgets.training.facts import torch_facts
 
 ONLY_LINUX = pytest.mark.skipif(
     sys.platform != "linux", reason="PyTorch itself loads its libraries so, or they are others"
@@ -50,6 +51,7 @@ def test_the_search_for_cycles_is_as_it_was_also_after_a_failure(is_enabled, mon
         during.append(gc.isenabled())
         raise ImportError(name)
 
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
     monkeypatch.setattr(torch_loading, "import_module", fail)
     monkeypatch.setattr(torch_loading, "_load_libraries", lambda: None)
     before = gc.isenabled()
@@ -63,17 +65,37 @@ def test_the_search_for_cycles_is_as_it_was_also_after_a_failure(is_enabled, mon
     assert during == [False]
 
 
-def test_python_looks_for_cycles_once_however_much_is_made(monkeypatch):
-    searches = []
-    gc.callbacks.append(lambda phase, about: searches.append((phase, about["generation"])))
-    try:
-        with torch_loading.one_search_for_cycles(), torch_loading.one_search_for_cycles():
-            kept = [[number] for number in range(100_000)]
-            assert searches == []
-    finally:
-        gc.callbacks.pop()
+@pytest.fixture
+def searches():
+    """The generations that Python has searched for cycles."""
+    found = []
+
+    def note(phase, about):
+        if phase == "start":
+            found.append(about["generation"])
+
+    gc.callbacks.append(note)
+    yield found
+    gc.callbacks.remove(note)
+
+
+def test_python_looks_for_cycles_once_however_much_is_made(searches):
+    with torch_loading.one_search_for_cycles(), torch_loading.one_search_for_cycles():
+        kept = [[number] for number in range(100_000)]
+        assert searches == []
     assert len(kept) == 100_000
-    assert searches == [("start", 2), ("stop", 2)]
+    assert searches == [2]
+
+
+def test_once_all_is_loaded_nobody_waits_for_a_search(searches):
+    *_, first = torch_facts()
+    searches.clear()
+
+    torch_loading.load_torch()
+    *_, again = torch_facts()
+
+    assert 2 not in searches
+    assert again.default_lambdas == first.default_lambdas
 
 
 @ONLY_LINUX

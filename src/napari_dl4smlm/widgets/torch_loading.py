@@ -31,8 +31,12 @@ def load_torch() -> None:
     ImportError
         PyTorch is not there, or cannot be loaded.
     """
+    if "torch" in sys.modules:
+        # unless another thread is at it, this is done
+        import_module("torch")
+        return
     # on Windows, PyTorch itself loads its libraries in this way
-    if "torch" not in sys.modules and sys.platform == "linux":
+    if sys.platform == "linux":
         _load_libraries()
     with one_search_for_cycles():
         import_module("torch")

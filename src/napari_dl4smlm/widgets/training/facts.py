@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +20,11 @@ LOSS_LABELS = {
 }
 
 _FRAME_PX = 256
+_IMPORTED_AHEAD = {
+    "matplotlib.backends.backend_agg",
+    "napari_dl4smlm.backend.figures.style",
+    "napari_dl4smlm.backend.training.trainer",
+}
 
 
 class TorchFacts(NamedTuple):
@@ -41,11 +47,16 @@ class TorchFacts(NamedTuple):
 
 
 def torch_facts() -> Iterator[TorchFacts]:
-    """Tell the facts; it takes seconds, so that it is a stream for a worker."""
+    """Tell the facts; the first time takes seconds, so that it is a stream for a worker."""
+    if sys.modules.keys() >= _IMPORTED_AHEAD:
+        yield _facts()
+        return
     with one_search_for_cycles():
         load_torch()
         yield _facts()
-        _import_ahead()
+        # what training and its plot need, which would hold the viewer for a second
+        for name in _IMPORTED_AHEAD:
+            importlib.import_module(name)
 
 
 def _facts() -> TorchFacts:
@@ -109,13 +120,3 @@ def gflop_text(operations: int) -> str:
     """Write so many multiply-accumulate operations in 10⁹ floating-point operations."""
     gflop = 2e-9 * operations
     return f"{gflop:,.0f}" if gflop >= 10 else f"{gflop:.2g}"
-
-
-def _import_ahead() -> None:
-    """Import what training and its plot need, which would hold the viewer for a second."""
-    for name in (
-        "matplotlib.backends.backend_agg",
-        "napari_dl4smlm.backend.figures.style",
-        "napari_dl4smlm.backend.training.trainer",
-    ):
-        importlib.import_module(name)
