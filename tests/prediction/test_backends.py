@@ -14,6 +14,7 @@ from napari_dl4smlm.backend.errors import DeviceError, InputError
 from napari_dl4smlm.backend.localizations.table import Localizations
 from napari_dl4smlm.backend.models import compiled
 from napari_dl4smlm.backend.models.compiled import is_openvino_installed
+from napari_dl4smlm.backend.models.prepared import prepare
 from napari_dl4smlm.backend.prediction.backends import (
     candidates,
     comparison,
@@ -350,6 +351,12 @@ def test_a_prediction_with_openvino_finds_what_torch_finds(nearest_model, crowd)
 def test_what_is_asked_for_and_not_used_is_told(nearest_model, crowd, monkeypatch):
     every = ("bfloat16", "float32")
     monkeypatch.setattr(candidates, "available_precisions", lambda device: every)
+
+    def build_in_single(candidate, network, device):
+        # not every processor computes with 16 bits
+        return prepare(network, device)
+
+    monkeypatch.setattr(selection, "build_network", build_in_single)
     started, found = prediction(nearest_model(), crowd[:1], precision="bfloat16")
     assert (started.backend, started.precision) == ("torch", "float32")
     assert started.why == "bfloat16 is not used: 144 localizations are too few to compare"

@@ -459,8 +459,9 @@ def test_a_pause_holds_training_until_it_is_resumed(widget, viewer, qtbot):
     press(widget, "Train", qtbot)
     wait_for_epoch(widget, 2, qtbot)
     press(widget, "Pause", qtbot)
-    # what was under way is told
+    # what was under way is told, and drawn
     qtbot.wait(300)
+    qtbot.waitUntil(lambda: not widget.findChild(LossPlot).is_busy)
     paused = shown(widget)
     assert "· paused" in paused
     qtbot.wait(300)

@@ -25,7 +25,7 @@ from napari_dl4smlm.backend.metrics.accuracy import accuracy_by_photons
 from napari_dl4smlm.backend.metrics.detection import detection_scores
 from napari_dl4smlm.backend.models.model_file import TrainedModel
 from napari_dl4smlm.backend.models.registry import create_model
-from napari_dl4smlm.backend.prediction.backends import selection
+from napari_dl4smlm.backend.prediction.backends import candidates, selection
 from napari_dl4smlm.backend.prediction.backends.candidates import REFERENCE
 from napari_dl4smlm.backend.prediction.backends.choice import Choice
 from napari_dl4smlm.backend.prediction.config import PredictionConfig
@@ -327,6 +327,9 @@ def test_a_precision_that_was_not_used_is_warned_about(candidate, movie, truth, 
         return Choice(REFERENCE, reference, "bfloat16 is not used: it moves the localizations.")
 
     monkeypatch.setattr(selection.Selection, "choose", refuse)
+    # not every processor computes with 16 bits
+    every = ("bfloat16", "float32")
+    monkeypatch.setattr(candidates, "available_precisions", lambda device: every)
     config = CPU.model_copy(update={"precision": "bfloat16"})
     comparison = compare([candidate("all")], movie, truth, config)
     assert comparison.models[0].computed_with == "torch float32"
