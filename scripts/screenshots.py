@@ -76,6 +76,8 @@ def take_all(viewer: napari.Viewer, out: Path, epochs: int) -> None:
     wait(lambda: says(docked.train, f"epoch {epochs - 1} of"))
     picture("train")
     wait(lambda: session.model_path is not None)
+    # the last previews still come, picture by picture
+    wait(lambda: False, at_most_s=5)
 
     viewer.layers.clear()
     viewer.open_sample(PLUGIN, "unseen")
