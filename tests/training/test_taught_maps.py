@@ -121,5 +121,10 @@ def test_maps_of_more_frames_than_memory_holds_are_made_on_the_spot(make_trainer
     assert make_trainer("other", alpha=0)._stage.taught is not None
 
 
+def test_large_frames_are_not_shown_to_the_teacher_as_a_whole(make_trainer, monkeypatch):
+    monkeypatch.setattr(taught_maps, "_MOST_PIXELS", 16 * 16 - 1)
+    assert make_trainer(alpha=0)._stage.taught is None
+
+
 def test_without_imitation_no_maps_are_kept(make_trainer):
     assert make_trainer(alpha=1)._stage.taught is None

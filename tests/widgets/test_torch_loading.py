@@ -12,7 +12,7 @@ from napari_dl4smlm.widgets import torch_loading
 from napari_dl4smlm.widgets.training.facts import torch_facts
 
 ONLY_LINUX = pytest.mark.skipif(
-    sys.platform != "linux", reason="PyTorch itself loads its libraries so, or they are others"
+    sys.platform != "linux", reason="the libraries have these names on Linux only"
 )
 
 

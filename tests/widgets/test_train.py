@@ -46,6 +46,7 @@ from napari_dl4smlm.widgets.session import Session, TrainingSource
 from napari_dl4smlm.widgets.sources.model_text import MODEL_LABELS
 from napari_dl4smlm.widgets.train.form import TrainingForm
 from napari_dl4smlm.widgets.train.widget import TrainWidget
+from napari_dl4smlm.widgets.training import facts
 from napari_dl4smlm.widgets.training.facts import LOSS_LABELS, TorchFacts, network_cost
 from napari_dl4smlm.widgets.training.file import ModelFile
 from napari_dl4smlm.widgets.training.progress import TrainingProgress
@@ -220,11 +221,19 @@ def test_all_networks_and_losses_can_be_chosen():
 
 
 def test_the_cost_of_fid_storm_is_that_of_its_publication():
+    facts._network_cost.cache_clear()
     before = torch.random.get_rng_state()
 
     # 393,680 parameters, 525,888 multiply-accumulates per camera pixel
     assert network_cost("fid_storm", {}, 8) == "394 k parameters · 69 GFLOP per 256²\u00a0px"
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("blocks", [1.0, True])
+def test_options_that_only_equal_a_valid_one_have_no_cost(blocks):
+    assert network_cost("fid_storm", {"blocks": 1}, 8).startswith("61 k parameters")
+    with pytest.raises(InputError, match="blocks must be a whole number"):
+        network_cost("fid_storm", {"blocks": blocks}, 8)
 
 
 def test_devices_and_defaults_appear_once_pytorch_is_there(widget, qtbot):

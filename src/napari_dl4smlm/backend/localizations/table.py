@@ -213,8 +213,9 @@ class Localizations:
 
 
 @functools.cache
-def _column_names() -> list[str]:
-    return [column.name for column in dataclasses.fields(Localizations) if column.name != "extra"]
+def _column_names() -> tuple[str, ...]:
+    columns = dataclasses.fields(Localizations)
+    return tuple(column.name for column in columns if column.name != "extra")
 
 
 def _as_array(name: str, values: ArrayLike) -> NDArray[Any]:

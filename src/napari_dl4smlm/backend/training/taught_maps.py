@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from napari_dl4smlm.backend.training.truth import Patch
 
 _MOST_BYTES = 2**31
+# 256 x 256: the features of larger frames would take many times what those of a batch of patches do
+_MOST_PIXELS = 2**16
 # of which a density, at most 1 in a pixel, has three digits
 _KEPT_AS = np.float16
 
@@ -47,7 +49,7 @@ class TaughtMaps:
     def of(
         cls, teacher: Teacher, data: TrainingData, normalization: Normalization
     ) -> TaughtMaps | None:
-        """Return the maps of the frames that train, if there is an end of them and 2 GiB hold all.
+        """Return the maps of the frames that train, if they are small and 2 GiB hold all of them.
 
         Parameters
         ----------
@@ -58,8 +60,9 @@ class TaughtMaps:
         if n_frames is None:
             return None
         frames = data.validation.frames
-        pixels = n_frames * frames.height * frames.width * data.upsampling_factor**2
-        fits = pixels * np.dtype(_KEPT_AS).itemsize <= _MOST_BYTES
+        pixels = frames.height * frames.width
+        kept_bytes = n_frames * pixels * data.upsampling_factor**2 * np.dtype(_KEPT_AS).itemsize
+        fits = pixels <= _MOST_PIXELS and kept_bytes <= _MOST_BYTES
         return cls(teacher, data, normalization) if fits else None
 
     def render(self, patch: Patch) -> NDArray[np.float32]:

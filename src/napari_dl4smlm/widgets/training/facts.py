@@ -87,13 +87,14 @@ def network_cost(
     InputError
         The network does not take these options.
     """
-    return _network_cost(model, tuple(sorted(options.items())), upsampling_factor)
+    return _network_cost(model, upsampling_factor, **options)
 
 
-# a form asks at every change, and to outline a network takes most of the time that it has
-@lru_cache(maxsize=64)
+# a form asks at every change, and to outline a network takes most of the time that it has; 3.0 and
+# True are other options than 3 and 1, which networks refuse
+@lru_cache(maxsize=64, typed=True)
 def _network_cost(
-    model: str, options: tuple[tuple[str, int | float | str | bool], ...], upsampling_factor: int
+    model: str, upsampling_factor: int, /, **options: int | float | str | bool
 ) -> str:
     from napari_dl4smlm.backend.models.registry import (
         operations_per_frame,
@@ -101,7 +102,7 @@ def _network_cost(
         parameter_count,
     )
 
-    network = outline_model(model, upsampling_factor=upsampling_factor, **dict(options))
+    network = outline_model(model, upsampling_factor=upsampling_factor, **options)
     operations = operations_per_frame(network, _FRAME_PX, _FRAME_PX)
     return (
         f"{parameters_text(parameter_count(network))} parameters · "
