@@ -149,21 +149,38 @@ def clock(monkeypatch):
     return clock
 
 
+@pytest.fixture
+def instead_of_waiting(monkeypatch):
+    """Has something done where some seconds would be waited for an event."""
+    wait = threading.Event.wait
+
+    def replace_by(action):
+        def act(event, seconds=None):
+            if seconds is None:
+                # a thread that is started, which happens by itself
+                return wait(event)
+            return action()
+
+        monkeypatch.setattr(threading.Event, "wait", act)
+
+    return replace_by
+
+
 def arrived_of(events):
     return [event for event in events if isinstance(event, FramesArrived)]
 
 
 def test_frames_that_come_are_told_with_how_far_behind_the_prediction_is(
-    u_storm, camera, monkeypatch, clock
+    u_storm, camera, instead_of_waiting, clock
 ):
     camera, movie = camera
     told = []
 
-    def wait(self, seconds):
+    def pass_time():
         clock.now += 0.5
         camera.coming = min(camera.coming + 5, 12)
 
-    monkeypatch.setattr(threading.Event, "wait", wait)
+    instead_of_waiting(pass_time)
     predictor = Predictor(u_storm, movie, CPU.model_copy(update={"batch_size": 5}))
     for event in predictor.events():
         told.append(event)
@@ -225,13 +242,13 @@ def test_the_prediction_ends_with_the_last_frame_that_was_asked_for(u_storm, cam
     assert predictor.reconstruction.frame_ranges == ["3:8"]
 
 
-def test_frames_before_those_asked_for_are_waited_out(u_storm, camera, monkeypatch):
+def test_frames_before_those_asked_for_are_waited_out(u_storm, camera, instead_of_waiting):
     camera, movie = camera
 
-    def wait(self, seconds):
+    def come():
         camera.coming += 1
 
-    monkeypatch.setattr(threading.Event, "wait", wait)
+    instead_of_waiting(come)
     predictor = Predictor(u_storm, movie, CPU.model_copy(update={"frames": "10:12"}))
     list(predictor.events())
     assert predictor.reconstruction.frame_ranges == ["10:12"]

@@ -200,6 +200,7 @@ def test_the_start_tells_what_is_going_to_happen(u_storm, noise):
         width=36,
         batch_size=4,
         tile_size=16,
+        streams=1,
         warnings=(),
     )
 
@@ -327,6 +328,14 @@ def test_intensities_unlike_those_of_the_training_are_told(nearest_model):
 
 
 @pytest.fixture
+def two_threads():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
 def fail_above(monkeypatch):
     """Make networks fail where they are given more camera pixels at a time."""
 
@@ -348,6 +357,7 @@ def fail_above(monkeypatch):
 OUT_OF_MEMORY = torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.")
 
 
+@pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize("error", [OUT_OF_MEMORY, MemoryError()])
 def test_when_the_memory_does_not_suffice_less_is_tried_and_no_frame_is_lost(
     nearest_model, noise, fail_above, error
@@ -358,7 +368,12 @@ def test_when_the_memory_does_not_suffice_less_is_tried_and_no_frame_is_lost(
     fail_above(25 * 25, error)
     events = predict(nearest_model(), frames, batch_size=4)
     reduced = [event for event in events if isinstance(event, BatchReduced)]
-    assert reduced == [BatchReduced(2, None), BatchReduced(1, None), BatchReduced(1, 21)]
+    assert reduced == [
+        BatchReduced(4, None, streams=1),
+        BatchReduced(2, None, streams=1),
+        BatchReduced(1, None, streams=1),
+        BatchReduced(1, 21, streams=1),
+    ]
     assert [batch.frames.start for batch in batches_of(events)] == list(range(10))
     image, expected_image = (run[-1].reconstruction.image for run in (events, expected))
     np.testing.assert_allclose(image, expected_image, rtol=1e-6)

@@ -192,7 +192,8 @@ def follow(events: Iterator[PredictionEvent], *, title: str) -> bool:
                     bar.update(len(event.frames))
                 case BatchReduced():
                     tqdm.write(
-                        f"Out of memory: going on with batches of {event.batch_size} and tiles of "
+                        f"Out of memory: going on with batches of {event.batch_size}, "
+                        f"{event.streams} at a time, and tiles of "
                         f"{event.tile_size or 'the whole frame'}."
                     )
                 case FramesArrived():

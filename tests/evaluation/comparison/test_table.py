@@ -59,7 +59,7 @@ def make(candidate):
                     "peak_megabytes_cpu": Score(100.0),
                 }
                 | own,
-                speeds=(Speed("cpu", 4, None, Score(2.0, "repeats", np.ones(3)), None),),
+                speeds=(Speed("cpu", 4, None, 1, Score(2.0, "repeats", np.ones(3)), None),),
                 image=image,
                 localizations=Localizations.empty(),
                 by_density=accuracy_by_density(EMITTERS, EMITTERS),

@@ -23,6 +23,7 @@ from napari_dl4smlm.backend.models.model_file import ModelCard
 from napari_dl4smlm.backend.models.network import SuperResolutionNetwork, enlarge
 from napari_dl4smlm.backend.models.registry import MODELS
 from napari_dl4smlm.backend.prediction import predictor
+from napari_dl4smlm.backend.prediction.memory import Portion
 from napari_dl4smlm.widgets.compare.widget import CompareWidget
 from napari_dl4smlm.widgets.layers.layers import add_movie, show_localizations
 
@@ -65,6 +66,8 @@ def own_settings(tmp_path):
 def permits(monkeypatch):
     """Each batch that is predicted, be it to be timed, waits for one of these."""
     allowed = threading.Semaphore(0)
+    # else it would be left to chance which of several batches takes one
+    monkeypatch.setattr(Portion, "threads", 1)
     prepare = predictor.prepare
 
     def prepare_to_wait(network, device):

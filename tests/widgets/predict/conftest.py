@@ -28,6 +28,7 @@ from napari_dl4smlm.backend.models.model_file import ModelCard
 from napari_dl4smlm.backend.models.network import SuperResolutionNetwork, enlarge
 from napari_dl4smlm.backend.models.registry import MODELS
 from napari_dl4smlm.backend.prediction import predictor
+from napari_dl4smlm.backend.prediction.memory import Portion
 from napari_dl4smlm.widgets.layers.layers import add_movie, mark_of
 from napari_dl4smlm.widgets.predict.widget import PredictWidget
 
@@ -67,7 +68,11 @@ def own_settings(tmp_path):
 
 
 def before_batches(monkeypatch, call):
-    """Let predictors that are made from now on call something with the frames of each batch."""
+    """Let predictors that are made from now on call something with the frames of each batch.
+
+    They work on one after the other, since the order of several would be left to chance.
+    """
+    monkeypatch.setattr(Portion, "threads", 1)
     prepare = predictor.prepare
 
     def prepare_to_call(network, device):

@@ -352,7 +352,8 @@ def test_a_dock_that_is_closed_stops_the_run_and_leaves_what_was_found(
     wait = futures.wait
 
     def finish_batch(*arguments):
-        permits.release(1)
+        # and the one that is begun when it is done
+        permits.release(2)
         return wait(*arguments)
 
     # when the widget waits for the batch under way, it has asked for the end
@@ -373,5 +374,6 @@ def test_a_viewer_that_is_closed_stops_the_run(docked, permits, wait_for_threads
     viewer, widget, _ = docked
     viewer.close()
     assert widget._state is RunState.STOPPED
-    permits.release(1)
+    # for the batch under way, and the one that is begun when it is done
+    permits.release(2)
     wait_for_threads()

@@ -30,9 +30,11 @@ class PredictionStarted:
     height, width
         Size of the reconstruction, in fine pixels.
     batch_size
-        Frames at a time.
+        Frames that go through a network at a time.
     tile_size
         Side of the tiles in camera pixels, without their halo; ``None`` for whole frames.
+    streams
+        Batches side by side.
     warnings
         Sentences for the user, such as a movie unlike those that the model was trained on.
     """
@@ -46,6 +48,7 @@ class PredictionStarted:
     width: int
     batch_size: int
     tile_size: int | None
+    streams: int
     warnings: tuple[str, ...]
 
 
@@ -127,10 +130,17 @@ class PartsDone:
 
 @dataclass(frozen=True)
 class BatchReduced:
-    """The memory did not suffice; the same frames are predicted again, fewer or less at a time."""
+    """The memory did not suffice; the same frames are predicted again, fewer or less at a time.
+
+    Attributes
+    ----------
+    batch_size, tile_size, streams
+        As in `PredictionStarted`, from now on.
+    """
 
     batch_size: int
     tile_size: int | None
+    streams: int
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
-"""Run a trained network over a movie of any length, batch by batch, in constant memory."""
+"""Run a trained network over a movie of any length, some batches at a time, in constant memory."""
 
 from __future__ import annotations
 
 import math
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from napari_dl4smlm.backend.acquisition.growing_frames import GrowingFrames
 from napari_dl4smlm.backend.errors import DeviceError, InputError
 from napari_dl4smlm.backend.gaussian_blur import GaussianBlur
 from napari_dl4smlm.backend.localizations.peaks import find_peaks
+from napari_dl4smlm.backend.localizations.table import Localizations
 from napari_dl4smlm.backend.models.device import is_out_of_memory, select_device
 from napari_dl4smlm.backend.models.prepared import prepare
 from napari_dl4smlm.backend.prediction.arrivals import Arrivals
@@ -33,22 +35,22 @@ from napari_dl4smlm.backend.prediction.events import (
 )
 from napari_dl4smlm.backend.prediction.memory import plan_portion
 from napari_dl4smlm.backend.prediction.mismatch import mismatches, pixel_size_used
-from napari_dl4smlm.backend.prediction.read_ahead import ReadAhead
 from napari_dl4smlm.backend.prediction.reconstruction import Reconstruction
+from napari_dl4smlm.backend.prediction.streams import Streams
 from napari_dl4smlm.backend.prediction.tiling import predict_tiled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from numpy.typing import NDArray
     from pydantic import JsonValue
     from torch import Tensor
 
     from napari_dl4smlm.backend.acquisition.frames import FrameStack
-    from napari_dl4smlm.backend.localizations.table import Localizations
     from napari_dl4smlm.backend.models.model_file import TrainedModel
     from napari_dl4smlm.backend.prediction.backends.candidates import RunnableNetwork
     from napari_dl4smlm.backend.prediction.events import PredictionEvent
+    from napari_dl4smlm.backend.prediction.memory import Portion
 
 # what PyTorch says of a GPU that has failed or is gone; for this process, it stays so
 _DEVICE_FAILURES = ("CUDA error", "HIP error", "cuDNN error", "MPS backend")
@@ -102,6 +104,7 @@ class Predictor:
         self._movie = movie
         self._keep_maps = keep_maps
         self._stopping = threading.Event()
+        self._reading = threading.Lock()
         self._arrivals: Arrivals | None = None
         if isinstance(movie, GrowingFrames):
             self._arrivals = Arrivals(movie, self._config.frames)
@@ -178,36 +181,57 @@ class Predictor:
             A frame cannot be read, the device has failed, or the memory does not suffice even for
             a small tile.
         """
-        self._choice = self._choose_network()
-        yield self._started()
-        with ReadAhead(self._movie) as reader:
-            yield from self._batches(reader)
+        with self._streams() as streams:
+            self._choice = self._choose_network(streams)
+            yield self._started()
+            began = time.perf_counter()
+            first = yield from self._predict_from(self.frames.start, streams, began)
+        while first is not None:
+            self._portion = self._reduced()
+            yield BatchReduced(
+                self._portion.batch_size, self._portion.tile_size, self._portion.streams
+            )
+            with self._streams() as streams:
+                first = yield from self._predict_from(first, streams, began)
 
-    def _batches(self, reader: ReadAhead) -> Iterator[PredictionEvent]:
-        began = time.perf_counter()
-        first = self.frames.start
+    def _streams(self) -> Streams[Any]:
+        is_known = self._device.type in ("cpu", "cuda")
+        return Streams(
+            self._device,
+            networks=self._portion.streams,
+            # nothing promises that others can be used by several threads
+            threads=self._portion.threads if is_known else 1,
+        )
+
+    def _predict_from(
+        self, first: int, streams: Streams[_BatchResult | None], began: float
+    ) -> Generator[PredictionEvent, None, int | None]:
+        """Predict frames; return the first one if the memory does not suffice for it."""
+        upcoming = first
         while True:
             yield from self._arrived(first)
             # nobody knows whether a movie that grows was at its end
             is_open = first < self.frames.stop or self._arrivals is not None
             if self._stopping.is_set() and is_open:
                 yield PredictionStopped(self.reconstruction)
-                return
+                return None
             if first >= self.frames.stop:
                 break
-            batch = self._batch_from(first)
-            result = self._predict_if_it_fits(batch, reader)
+            while upcoming < self.frames.stop and streams.has_room:
+                batch = range(upcoming, min(upcoming + self._portion.batch_size, self.frames.stop))
+                streams.begin(partial(self._predict_if_it_fits, streams), batch)
+                upcoming = batch.stop
+            batch, result = streams.take()
             if result is None:
-                yield self._reduce()
-                continue
+                if self._stopping.is_set():
+                    continue
+                return first
             self.reconstruction.add(result.density, batch)
             yield self._predicted(batch, result, time.perf_counter() - began)
             first = batch.stop
         yield from self._left_out()
         yield PredictionFinished(self.reconstruction)
-
-    def _batch_from(self, first: int) -> range:
-        return range(first, min(first + self._portion.batch_size, self.frames.stop))
+        return None
 
     def _arrived(self, first: int) -> Iterator[PredictionEvent]:
         """Wait for the next frame, of a movie that grows."""
@@ -233,6 +257,7 @@ class Predictor:
             width=width,
             batch_size=self._portion.batch_size,
             tile_size=self._portion.tile_size,
+            streams=self._portion.streams,
             warnings=tuple(
                 mismatches(
                     self._card,
@@ -255,10 +280,14 @@ class Predictor:
             density_maps=result.density_maps,
         )
 
-    def _predict_if_it_fits(self, batch: range, reader: ReadAhead) -> _BatchResult | None:
-        """Predict frames, or return ``None`` if the memory does not suffice."""
+    def _predict_if_it_fits(
+        self, streams: Streams[_BatchResult | None], batch: range
+    ) -> _BatchResult | None:
+        """Predict frames, or return ``None``: it is too late, or the memory does not suffice."""
+        if self._stopping.is_set():
+            return None
         try:
-            return self._predict(batch, reader)
+            return self._predict(streams, batch)
         except (MemoryError, RuntimeError) as error:
             if any(text in str(error) for text in _DEVICE_FAILURES) and not is_out_of_memory(error):
                 raise DeviceError(
@@ -273,7 +302,8 @@ class Predictor:
             torch.cuda.empty_cache()
         return None
 
-    def _reduce(self) -> BatchReduced:
+    def _reduced(self) -> Portion:
+        """Return what may fit, after something has not; it may need another network."""
         portion = self._portion.reduced(self._movie.height, self._movie.width)
         if portion is None:
             tile = self._portion.tile_size
@@ -283,17 +313,15 @@ class Predictor:
                 f"frame of {self._movie.height} x {self._movie.width} px, {part}. Close other "
                 "programs, choose another device, or crop the movie."
             )
-        self._portion = portion
         if portion.tile_size is not None:
             # each size of a tile would be a network of its own for some backends
             self._choice = Choice(REFERENCE, self._reference)
-        return BatchReduced(portion.batch_size, portion.tile_size)
+        return portion
 
     # not around events(): the mode would leak to the caller with every event
     @torch.inference_mode()
-    def _predict(self, batch: range, reader: ReadAhead) -> _BatchResult:
-        counts = reader.read(batch, then=self._batch_from(batch.stop))
-        maps = self._density_maps(counts, self._choice.network)
+    def _predict(self, streams: Streams[_BatchResult | None], batch: range) -> _BatchResult:
+        maps = self._density_maps(batch, self._choice.network, streams)
         peaks = self._peaks(maps, batch.start)
         return _BatchResult(
             density=maps.sum(0).cpu().numpy(),
@@ -325,11 +353,15 @@ class Predictor:
             first_frame=first_frame,
         )
 
-    def _choose_network(self) -> Choice:
-        @torch.inference_mode()
+    def _choose_network(self, streams: Streams[Localizations]) -> Choice:
         def localize(network: RunnableNetwork, frames: range) -> Localizations:
-            counts = self._movie.read(frames.start, frames.stop)
-            return self._peaks(self._density_maps(counts, network), frames.start)
+            @torch.inference_mode()
+            def localize_batch(batch: range) -> Localizations:
+                return self._peaks(self._density_maps(batch, network, streams), batch.start)
+
+            step = self._portion.batch_size
+            batches = [frames[k : k + step] for k in range(0, len(frames), step)]
+            return Localizations.concatenate(streams.map(localize_batch, batches))
 
         try:
             return self._selection.choose(
@@ -339,13 +371,18 @@ class Predictor:
             # the prediction itself knows what to do about it
             return Choice(REFERENCE, self._reference)
 
-    def _density_maps(self, counts: NDArray[np.generic], network: RunnableNetwork) -> Tensor:
-        """Shape (N, Y, X) in counts to (N, f Y, f X) in emitters per fine pixel."""
+    def _density_maps(
+        self, batch: range, network: RunnableNetwork, streams: Streams[Any]
+    ) -> Tensor:
+        """Shape (N, f Y, f X), in emitters per fine pixel."""
+        with self._reading:
+            counts = self._movie.read(batch.start, batch.stop)
         frames = self._normalized(counts)
-        output = self._run(network, frames)
-        if network is not self._reference and not math.isfinite(output.sum().item()):
-            # so bright that numbers of 16 bits end before
-            output = self._run(self._reference, frames)
+        with streams.network:
+            output = self._run(network, frames)
+            if network is not self._reference and not math.isfinite(output.sum().item()):
+                # so bright that numbers of 16 bits end before
+                output = self._run(self._reference, frames)
         maps = output[:, 0].div_(self._card.density_amplitude).clamp_(min=0)
         # no emitter shows in a frame of one value, whatever the network makes of it
         is_flat = counts.max(axis=(1, 2)) == counts.min(axis=(1, 2))

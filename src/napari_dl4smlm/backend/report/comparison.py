@@ -204,7 +204,7 @@ def _settings(comparison: Comparison) -> Iterator[tuple[str, str]]:
             f"{RESAMPLES:,} drawings, seed {comparison.seed}. Images: jackknife over ten groups of "
             "successive frames",
         )
-    yield "timed", f"{comparison.repeats} batches after one that is not counted"
+    yield "timed", f"{comparison.repeats} times, after one that is not counted"
 
 
 def _used(model: ComparedModel) -> Iterator[tuple[str, str]]:
@@ -213,4 +213,5 @@ def _used(model: ComparedModel) -> Iterator[tuple[str, str]]:
     yield "localizations", f"{len(model.localizations):,}"
     for speed in model.speeds:
         tiles = "whole frames" if speed.tile_size is None else f"tiles of {speed.tile_size} px"
-        yield f"batch on {speed.device}", f"{speed.batch_size} frames at a time, {tiles}"
+        streams = "" if speed.streams == 1 else f" in each of {speed.streams} streams"
+        yield f"batch on {speed.device}", f"{speed.batch_size} frames at a time{streams}, {tiles}"

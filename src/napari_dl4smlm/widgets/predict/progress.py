@@ -15,6 +15,7 @@ from napari_dl4smlm.widgets.predict.terms import (
     describe_pace,
     describe_progress,
     describe_reduction,
+    frames_at_a_time,
 )
 from napari_dl4smlm.widgets.run_progress import RunProgress
 
@@ -47,7 +48,7 @@ class PredictionProgress(RunProgress):
                 self._bar.setValue(0)
                 how = f"with {event.backend} in {event.precision}"
                 self._bar.setToolTip(
-                    f"on {event.device} {how}, {event.batch_size} frames at a time"
+                    f"on {event.device} {how}, {frames_at_a_time(event)} at a time"
                     + (f"\n{event.why}" if event.why else "")
                 )
                 self._line.show_text(f"{self._what}0 / {event.n_frames:,} frames")

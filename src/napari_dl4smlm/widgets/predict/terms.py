@@ -9,7 +9,12 @@ from napari_dl4smlm.widgets.durations import duration
 
 if TYPE_CHECKING:
     from napari_dl4smlm.backend.models.model_file import ModelCard
-    from napari_dl4smlm.backend.prediction.events import BatchPredicted, BatchReduced, FramesArrived
+    from napari_dl4smlm.backend.prediction.events import (
+        BatchPredicted,
+        BatchReduced,
+        FramesArrived,
+        PredictionStarted,
+    )
 
 
 def automatic_threshold(card: ModelCard | None) -> str:
@@ -51,6 +56,11 @@ def describe_pace(arrived: FramesArrived) -> str:
 
 def describe_reduction(reduced: BatchReduced) -> str:
     """Tell what is tried after the memory did not suffice."""
-    frames = "frame" if reduced.batch_size == 1 else "frames"
     tiles = "" if reduced.tile_size is None else f" in tiles of {reduced.tile_size} px"
-    return f"The memory did not suffice: now {reduced.batch_size} {frames} at a time{tiles}."
+    return f"The memory did not suffice: now {frames_at_a_time(reduced)} at a time{tiles}."
+
+
+def frames_at_a_time(event: PredictionStarted | BatchReduced) -> str:
+    """Tell how many frames are in the memory, in words."""
+    count = event.batch_size * event.streams
+    return "1 frame" if count == 1 else f"{count} frames"

@@ -156,7 +156,12 @@ def _describe_model(model: ComparedModel, table: ComparisonTable) -> dict[str, J
         "computed_with": model.computed_with,
         "n_localizations": len(model.localizations),
         "speeds": [
-            {"device": speed.device, "batch_size": speed.batch_size, "tile_size": speed.tile_size}
+            {
+                "device": speed.device,
+                "batch_size": speed.batch_size,
+                "tile_size": speed.tile_size,
+                "streams": speed.streams,
+            }
             for speed in model.speeds
         ],
         "scores": {

@@ -39,8 +39,10 @@ class Speed:
         Frames at a time.
     tile_size
         Side of the tiles in camera pixels; ``None`` for whole frames.
+    streams
+        Batches side by side.
     ms_per_frame
-        Median over the batches that were timed; its replicates are their times.
+        Median over the repeats; its replicates are their times.
     peak_bytes
         Most memory while it ran; ``None`` where that cannot be measured.
     """
@@ -48,6 +50,7 @@ class Speed:
     device: str
     batch_size: int
     tile_size: int | None
+    streams: int
     ms_per_frame: Score
     peak_bytes: int | None
 
@@ -63,8 +66,8 @@ def measure_speed(
 ) -> Speed:
     """Time what `Predictor` does with a batch: normalization, network, sum and localization.
 
-    The first batch, which sets things up, is not timed. Reading frames from the disk and writing
-    results is left out.
+    Batches that run side by side are timed together. The first of them, which set things up, are
+    not timed. Reading frames from the disk and writing results is left out.
 
     Parameters
     ----------
@@ -75,7 +78,7 @@ def measure_speed(
     config
         Device, batch and tiles.
     repeats
-        Batches to be timed.
+        How often a batch, or those side by side, are timed.
 
     Raises
     ------
@@ -89,26 +92,34 @@ def measure_speed(
     predictor = Predictor(model, _repeated(frames, 1), config)
     started = next(predictor.events())
     assert isinstance(started, PredictionStarted)
-    batch_size, tile_size = started.batch_size, started.tile_size
+    used: PredictionStarted | BatchReduced = started
     # twice as many as it takes, should it begin anew with smaller batches
-    count = 2 * batch_size * (repeats + 1)
+    count = 2 * started.batch_size * started.streams * (repeats + 1)
     predictor = Predictor(model, _repeated(frames, count), config)
     seconds_per_frame: list[float] = []
+    side_by_side: list[int] = []
     began = time.perf_counter()
     for event in predictor.events():
-        ended = time.perf_counter()
         match event:
+            case PredictionStarted():
+                began = time.perf_counter()
             case BatchReduced():
-                batch_size, tile_size = event.batch_size, event.tile_size
+                used = event
                 seconds_per_frame.clear()
+                side_by_side.clear()
+                began = time.perf_counter()
             case BatchPredicted():
-                seconds_per_frame.append((ended - began) / len(event.frames))
+                side_by_side.append(len(event.frames))
+        if len(side_by_side) == used.streams:
+            ended = time.perf_counter()
+            seconds_per_frame.append((ended - began) / sum(side_by_side))
+            side_by_side.clear()
+            began = ended
         if len(seconds_per_frame) > repeats:
             break
-        began = time.perf_counter()
     ms = 1000 * np.array(seconds_per_frame[1:])
     times = Score(float(np.median(ms)), "repeats", ms)
-    return Speed(str(device), batch_size, tile_size, times, peak())
+    return Speed(str(device), used.batch_size, used.tile_size, used.streams, times, peak())
 
 
 def _repeated(frames: FrameStack, count: int) -> FrameStack:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import platform
+import threading
 from functools import cache, lru_cache
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -33,8 +35,8 @@ _MOST_SIZES = 4
 class OpenVinoNetwork:
     """The function of a trained network on the CPU, compiled for each size of frame.
 
-    Frames go through one by one, as many side by side as PyTorch has threads: that is faster than
-    many threads on one of them.
+    Frames go through one by one, some of them side by side: that is faster than many threads on
+    one. Several threads may call it at a time, and share what it has.
 
     Parameters
     ----------
@@ -43,6 +45,9 @@ class OpenVinoNetwork:
     precision
         One of `openvino_precisions`. With 16 bits, OpenVINO rounds all layers, the first and the
         map included.
+    at_a_time
+        Frames side by side, at most as many as PyTorch has threads where this is made; default: so
+        many.
 
     Attributes
     ----------
@@ -59,13 +64,22 @@ class OpenVinoNetwork:
         The processor does not compute with such numbers.
     """
 
-    def __init__(self, network: SuperResolutionNetwork, precision: Precision = "float32") -> None:
+    def __init__(
+        self,
+        network: SuperResolutionNetwork,
+        precision: Precision = "float32",
+        *,
+        at_a_time: int | None = None,
+    ) -> None:
         _check(precision)
+        self._threads = torch.get_num_threads()
+        self._at_a_time = min(at_a_time or self._threads, self._threads)
         self.precision = precision
         self.upsampling_factor = network.upsampling_factor
         self.alignment = network.alignment
         self.halo = network.halo
         self._density = rewrite(network)
+        self._compiling = threading.Lock()
         self._requests = lru_cache(maxsize=_MOST_SIZES)(self._compile)
 
     def __call__(self, frames: Tensor) -> Tensor:
@@ -85,14 +99,14 @@ class OpenVinoNetwork:
         height, width = frames.shape[-2:]
         padding = (0, -width % self.alignment, 0, -height % self.alignment)
         padded = F.pad(frames.float(), padding).contiguous()
-        at_a_time = min(len(frames), torch.get_num_threads())
-        requests = self._requests(*padded.shape[-2:], at_a_time)
-        density = _run(requests, padded, self.upsampling_factor)
+        with self._compiling:
+            idle = self._requests(*padded.shape[-2:])
+        density = _run(idle, padded, self.upsampling_factor)
         factor = self.upsampling_factor
         return density[..., : factor * height, : factor * width]
 
-    def _compile(self, height: int, width: int, at_a_time: int) -> list[Any]:
-        """Make the requests that run side by side."""
+    def _compile(self, height: int, width: int) -> SimpleQueue[Any]:
+        """Make the requests that run side by side; whoever takes one puts it back."""
         # OpenVINO takes a while to import, and not everybody has it
         from napari_dl4smlm.backend.models.compiled.graph import openvino_model
 
@@ -101,13 +115,16 @@ class OpenVinoNetwork:
             "CPU",
             {
                 "INFERENCE_PRECISION_HINT": _CAPABILITIES[self.precision][1],
-                "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-                "NUM_STREAMS": at_a_time,
+                "INFERENCE_NUM_THREADS": self._threads,
+                "NUM_STREAMS": self._at_a_time,
                 # other programs would have to wait for these cores while others are free
                 "ENABLE_CPU_PINNING": False,
             },
         )
-        return [compiled.create_infer_request() for _ in range(at_a_time)]
+        idle: SimpleQueue[Any] = SimpleQueue()
+        for _ in range(self._at_a_time):
+            idle.put(compiled.create_infer_request())
+        return idle
 
 
 def is_openvino_installed() -> bool:
@@ -163,20 +180,36 @@ def _core() -> Any:
     return openvino.Core()
 
 
-def _run(requests: list[Any], frames: Tensor, factor: int) -> Tensor:
+def _run(idle: SimpleQueue[Any], frames: Tensor, factor: int) -> Tensor:
     import openvino
 
     n_frames, _, height, width = frames.shape
     density = torch.empty(n_frames, 1, factor * height, factor * width)
     frames_in, maps_out = frames.numpy(), density.numpy()
-    for number in range(n_frames):
-        request = requests[number % len(requests)]
-        request.wait()
-        # both are shared, so that nothing is copied
-        part = slice(number, number + 1)
-        request.set_input_tensor(openvino.Tensor(frames_in[part], shared_memory=True))
-        request.set_output_tensor(openvino.Tensor(maps_out[part], shared_memory=True))
-        request.start_async()
-    for request in requests:
-        request.wait()
+    requests = _take(idle, n_frames)
+    try:
+        for number in range(n_frames):
+            request = requests[number % len(requests)]
+            request.wait()
+            # both are shared, so that nothing is copied
+            part = slice(number, number + 1)
+            request.set_input_tensor(openvino.Tensor(frames_in[part], shared_memory=True))
+            request.set_output_tensor(openvino.Tensor(maps_out[part], shared_memory=True))
+            request.start_async()
+        for request in requests:
+            request.wait()
+    finally:
+        for request in requests:
+            idle.put(request)
     return density
+
+
+def _take(idle: SimpleQueue[Any], most: int) -> list[Any]:
+    """Wait for one request, and take more of them as far as nobody else needs them."""
+    requests = [idle.get()]
+    while len(requests) < most:
+        try:
+            requests.append(idle.get_nowait())
+        except Empty:
+            break
+    return requests

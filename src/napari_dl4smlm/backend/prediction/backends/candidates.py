@@ -92,11 +92,23 @@ def candidates_for(
 
 
 def build_network(
-    candidate: Candidate, network: SuperResolutionNetwork, device: torch.device
+    candidate: Candidate,
+    network: SuperResolutionNetwork,
+    device: torch.device,
+    *,
+    at_a_time: int | None = None,
 ) -> RunnableNetwork:
-    """Make a trained network run with a candidate; it stays as it is."""
+    """Make a trained network run with a candidate; it stays as it is.
+
+    Parameters
+    ----------
+    candidate, network, device
+        What is run where.
+    at_a_time
+        As for `OpenVinoNetwork`; others run as many as are asked for.
+    """
     if candidate.backend == "openvino":
-        return OpenVinoNetwork(network, candidate.precision)
+        return OpenVinoNetwork(network, candidate.precision, at_a_time=at_a_time)
     prepared = prepare(network, device, candidate.precision)
     return GraphedNetwork(prepared) if device.type == "cuda" else prepared
 

@@ -117,9 +117,11 @@ class Selection:
         def build(candidate: Candidate) -> RunnableNetwork:
             if candidate == REFERENCE:
                 return reference
-            return build_network(candidate, self._network, self._device)
+            return build_network(candidate, self._network, self._device, at_a_time=at_a_time)
 
-        step = self._portion.batch_size
+        # as many as are going to run side by side
+        step = self._portion.batch_size * self._portion.streams
+        at_a_time = min(step, torch.get_num_threads())
         # a shorter batch at the end would be something new for a compiled network
         batches = [frames[k : k + step] for k in range(0, len(frames) - step + 1, step)]
         if frames and not batches:
@@ -153,5 +155,6 @@ def _conditions(
         "upsampling_factor": card.upsampling_factor,
         "weights_sha256": card.weights_sha256,
         "batch_size": portion.batch_size,
+        "streams": portion.streams,
         "size_px": list(size),
     }
