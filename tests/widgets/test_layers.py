@@ -490,9 +490,9 @@ def test_previews_lie_side_by_side_and_in_register_with_the_movie(viewer, movie)
         key=lambda layer: viewer.canvas.grid.position(viewer.layers.index(layer), viewer.layers),
     )
     assert [layer.name for layer in in_order] == [
-        "preview: frame",
-        "preview: ground truth ×8",
-        "preview: prediction ×8",
+        "raw frame (preview)",
+        "ground truth ×8 (preview)",
+        "prediction ×8 (preview)",
     ]
     assert viewer.canvas.grid.actual_shape(viewer.layers) == (1, 3)
     assert not movie.visible
@@ -540,10 +540,10 @@ def test_previews_of_a_distillation_show_the_teacher_too(viewer, movie):
         for layer in shown
     }
     assert cells == {
-        "preview: frame": (0, 0),
-        "preview: teacher ×8": (0, 1),
-        "preview: student ×8": (1, 0),
-        "preview: ground truth ×8": (1, 1),
+        "raw frame (preview)": (0, 0),
+        "teacher ×8 (preview)": (0, 1),
+        "student ×8 (preview)": (1, 0),
+        "ground truth ×8 (preview)": (1, 1),
     }
     assert_array_equal(shown[1].data, 2 * spot(8))
     assert all(layer.name_overlay.visible for layer in shown)

@@ -367,8 +367,8 @@ def _add_preview(viewer: ViewerModel, layer: Image) -> None:
 
 def _looks(part: str, factor: int) -> dict[str, str]:
     if part == "frame":
-        return {"name": "preview: frame", "colormap": "gray"}
-    return {"name": f"preview: {part} ×{factor}", "colormap": "inferno"}
+        return {"name": "raw frame (preview)", "colormap": "gray"}
+    return {"name": f"{part} ×{factor} (preview)", "colormap": "inferno"}
 
 
 def _new_image(
