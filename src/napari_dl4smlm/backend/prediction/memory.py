@@ -31,7 +31,7 @@ _STREAMED_PIXELS = 160**2
 
 Measured on two cores, all networks at eight-fold upsampling: batches side by side are up to a fifth
 faster on frames of 128 x 128 px and less, as fast on some 180 x 180 px, and slower on larger ones,
-where the system has to find new pages for the features of each.
+probably since the system has to find new pages for the features of each.
 """
 
 _BATCH_BYTES = 2 * 2**30
