@@ -5,6 +5,10 @@ prints the peak memory of each:
 
     python benchmarks/prediction_memory.py --frames 200 20000 [--size 64] [--model MODEL]
     python benchmarks/prediction_memory.py --size 256 --model-options blocks=1,channels=4
+    python benchmarks/prediction_memory.py --backend auto --precision auto --frames 5000 20000
+
+Both are predicted with PyTorch in float32, if nothing else is asked for: with ``auto`` the backends
+are compared before a long movie, which loads them all, and not before a short one.
 
 Without --model the network has random weights, which changes neither its memory nor its speed, but
 how many localizations it finds: give a trained one for a table of a realistic size.
@@ -26,9 +30,10 @@ DENSITY = 0.6
 SCRIPT = """
 import resource, sys
 from napari_dl4smlm.backend import PredictionConfig, load_model, open_frames, predict_to_files
-model, movie, out = sys.argv[1:]
+model, movie, out, backend, precision = sys.argv[1:]
+config = PredictionConfig(device="cpu", backend=backend, precision=precision)
 with open_frames(movie, pixel_size_nm=100.0) as frames:
-    for event in predict_to_files(load_model(model), frames, out, PredictionConfig(device="cpu")):
+    for event in predict_to_files(load_model(model), frames, out, config):
         pass
 print(event.n_localizations, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
@@ -40,13 +45,18 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64, help="side of the frames in camera pixels")
     parser.add_argument("--model", type=Path, help="model file; default: FID-STORM, random weights")
     parser.add_argument("--model-options", default="", help="of the network with random weights")
+    parser.add_argument("--backend", default="torch")
+    parser.add_argument("--precision", default="float32")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = arguments.model or save_random_model(
             folder / "model.safetensors", arguments.model_options
         )
-        peaks = [measure(folder, model, n_frames, arguments.size) for n_frames in arguments.frames]
+        peaks = [
+            measure(folder, model, n_frames, arguments.size, arguments.backend, arguments.precision)
+            for n_frames in arguments.frames
+        ]
     print(
         f"growth from {arguments.frames[0]} to {arguments.frames[1]} frames: "
         f"{100 * (peaks[1] / peaks[0] - 1):+.1f} %"
@@ -78,13 +88,16 @@ def save_random_model(path: Path, options: str) -> Path:
     return path
 
 
-def measure(folder: Path, model: Path, n_frames: int, size: int) -> float:
+def measure(
+    folder: Path, model: Path, n_frames: int, size: int, backend: str, precision: str
+) -> float:
     """Return the peak memory in MiB of predicting so many frames."""
     movie = folder / f"{n_frames}.npy"
     write_movie(movie, n_frames, size)
     began = time.perf_counter()
+    out = folder / f"out-{n_frames}"
     finished = subprocess.run(
-        [sys.executable, "-c", SCRIPT, model, movie, folder / f"out-{n_frames}"],
+        [sys.executable, "-c", SCRIPT, model, movie, out, backend, precision],
         check=True,
         capture_output=True,
         text=True,

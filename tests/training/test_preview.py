@@ -7,7 +7,7 @@ from napari_dl4smlm.backend.gaussian_blur import GaussianBlur
 from napari_dl4smlm.backend.localizations.table import Localizations
 from napari_dl4smlm.backend.models.model_file import load_model
 from napari_dl4smlm.backend.training.config import DistillationConfig
-from napari_dl4smlm.backend.training.events import EpochFinished
+from napari_dl4smlm.backend.training.events import EpochFinished, FirstPreview
 from napari_dl4smlm.backend.training.filmed import FilmedData, position_truth
 from napari_dl4smlm.backend.training.trainer import Trainer
 
@@ -45,6 +45,27 @@ def test_it_shows_the_most_crowded_part_of_a_frame(large_data, tiny_config, tmp_
     assert preview.truth.sum() == pytest.approx(3, rel=0.01)
     brightest = np.array(np.unravel_index(preview.truth.argmax(), preview.truth.shape))
     assert (np.abs(brightest / 2 - inside) < 1).all(axis=1).any()
+
+
+def test_the_first_one_shows_what_a_training_begins_with(large_data, tiny_config, tmp_path):
+    config = tiny_config.model_copy(update={"epochs": 1})
+    path = tmp_path / "m.safetensors"
+    first, second = (
+        event.preview
+        for event in Trainer(large_data, config, path).events()
+        if isinstance(event, FirstPreview | EpochFinished)
+    )
+    np.testing.assert_array_equal(first.frame, second.frame)
+    np.testing.assert_array_equal(first.truth, second.truth)
+    assert (first.prediction != second.prediction).any()
+
+    longer = config.model_copy(update={"epochs": 2})
+    resumed = next(
+        event.preview
+        for event in Trainer(large_data, longer, path, resume=True).events()
+        if isinstance(event, FirstPreview)
+    )
+    np.testing.assert_array_equal(resumed.prediction, second.prediction)
 
 
 def test_its_prediction_is_that_of_the_whole_frame(large_data, tiny_config, tmp_path):

@@ -11,6 +11,7 @@ from napari_dl4smlm.backend.training.config import DataConfig
 from napari_dl4smlm.backend.training.data import open_training_data
 from napari_dl4smlm.backend.training.events import (
     EpochFinished,
+    FirstPreview,
     ModelSaved,
     StepFinished,
     TrainingFinished,
@@ -48,6 +49,7 @@ def stop_after(trainer, steps):
 def test_the_stream_tells_the_whole_story_in_order(tiny_data, tiny_config, tmp_path):
     events = list(Trainer(tiny_data, tiny_config, tmp_path / "m.safetensors").events())
     assert isinstance(events[0], TrainingStarted)
+    assert isinstance(events[1], FirstPreview)
     assert isinstance(events[-1], TrainingFinished)
     assert events[0].steps_per_epoch == 3
     steps = [event for event in events if isinstance(event, StepFinished)]

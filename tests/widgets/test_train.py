@@ -755,6 +755,18 @@ def test_previews_are_updated_in_place_until_the_last_epoch(widget, viewer, qtbo
     assert mark_of(first["prediction"])["model"] == "FID-STORM"
 
 
+def test_they_are_there_before_the_first_epoch_is_over(widget, viewer, qtbot):
+    form(widget).set_values(ENDLESS | {"patches_per_epoch": 1_000_000})
+    press(widget, "Train", qtbot)
+
+    qtbot.waitUntil(lambda: len(previews(viewer)) == 3)
+    assert "epoch 1 of" in shown(widget)
+    assert not widget.findChild(LossPlot)._epochs
+
+    press(widget, "Stop", qtbot)
+    wait_for(widget, "Stopped in epoch 1", qtbot)
+
+
 def test_previews_lie_where_the_movie_lies_and_go_on_without_it(widget, viewer, session, qtbot):
     movie = viewer.add_image(np.zeros((2, 64, 64)), name="movie", translate=(0, 5, 7))
     session.data = replace(session.data, movie_layer_name="movie")

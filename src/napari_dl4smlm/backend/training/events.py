@@ -79,6 +79,16 @@ class TrainingStarted:
 
 
 @dataclass(frozen=True)
+class FirstPreview:
+    """What the network sees before the first step of this run.
+
+    It has learned nothing yet, or what it had learned when a resumed training was stopped.
+    """
+
+    preview: Preview
+
+
+@dataclass(frozen=True)
 class TeacherTested:
     """So many of the patches were predicted by which a teacher is judged before the first step."""
 
@@ -157,6 +167,7 @@ class TrainingFinished:
 
 TrainingEvent = (
     TrainingStarted
+    | FirstPreview
     | TeacherTested
     | StepFinished
     | EpochFinished

@@ -27,6 +27,7 @@ from napari_dl4smlm.backend.training.datasets import load_batch, prefetch
 from napari_dl4smlm.backend.training.distillation import Distillation
 from napari_dl4smlm.backend.training.events import (
     EpochFinished,
+    FirstPreview,
     ModelSaved,
     StepFinished,
     TrainingEvent,
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from napari_dl4smlm.backend.training.course import Course, Stage
     from napari_dl4smlm.backend.training.data import TrainingData
     from napari_dl4smlm.backend.training.datasets import Patches
-    from napari_dl4smlm.backend.training.events import EndReason
+    from napari_dl4smlm.backend.training.events import EndReason, Preview
 
 _LARGEST_FOREGROUND_WEIGHT = 100.0
 _SAMPLED_PATCHES = 32
@@ -157,10 +158,10 @@ class Trainer:
         Yields
         ------
         TrainingEvent
-            ``TrainingStarted``, then ``TeacherTested`` if there is a teacher to be judged,
-            ``StepFinished`` for every step and ``EpochFinished`` and ``ModelSaved`` for every
-            epoch, and ``TrainingFinished`` or ``TrainingStopped`` last. Arrays in events are copies
-            on the host.
+            ``TrainingStarted`` and ``FirstPreview``, then ``TeacherTested`` if there is a teacher
+            to be judged, ``StepFinished`` for every step and ``EpochFinished`` and ``ModelSaved``
+            for every epoch, and ``TrainingFinished`` or ``TrainingStopped`` last. Arrays in events
+            are copies on the host.
 
         Raises
         ------
@@ -182,6 +183,7 @@ class Trainer:
         if not self._resumed and self._peers.is_first:
             for path in (self.best_path, self.last_path):
                 set_aside(path)
+        yield FirstPreview(self._preview())
         yield from self._prepare()
         reason: EndReason | None = None
         for stage in self._stages[self._stages.index(self._stage) :]:
@@ -194,6 +196,10 @@ class Trainer:
                 return
         assert reason is not None
         yield self._finished(reason)
+
+    def _preview(self) -> Preview:
+        with self._memory_explained():
+            return self._validation.preview(self._learner, self._course)
 
     def _prepare(self) -> Iterator[TrainingEvent]:
         """Let the course prepare itself with an epoch's worth of patches that never train."""
@@ -427,7 +433,7 @@ class Trainer:
             validation_loss,
             learning_rate,
             is_best,
-            self._validation.preview(self._learner, self._course),
+            self._preview(),
             self._calibration,
             clock.share_waited(),
             self._stage.name,

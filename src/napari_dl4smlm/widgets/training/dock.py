@@ -12,6 +12,7 @@ from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.training.config import DistillationJob, TrainingJob
 from napari_dl4smlm.backend.training.events import (
     EpochFinished,
+    FirstPreview,
     ModelSaved,
     StepFinished,
     TeacherTested,
@@ -192,7 +193,7 @@ class TrainingDock(DockWidget):
         match event:
             case TrainingStarted():
                 self.scroll_to(self._progress)
-            case EpochFinished():
+            case FirstPreview() | EpochFinished():
                 self._preview = event.preview
                 self._preview_timer.start()
             case ModelSaved(kind="best"):

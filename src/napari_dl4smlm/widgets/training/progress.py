@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from napari_dl4smlm.backend.training.events import StageName, TrainingEvent
 
+# of all epochs together, whose own steps may be more than Qt can count
+_BAR_STEPS = 1000
 _STAGES: dict[StageName, str] = {"training": "", "hint": "hints", "transfer": "transfer"}
 _HINTS_ALONE = (
     "Hints alone teach a network to see nothing yet, so that Predict was not given this model. "
@@ -140,7 +142,7 @@ class TrainingProgress(QWidget):
 
     def _start(self, event: TrainingStarted) -> None:
         self._started = event
-        self._bar.setRange(0, event.epochs * event.steps_per_epoch)
+        self._bar.setRange(0, _BAR_STEPS)
         self._show_position(event.first_epoch, 0, event.stage)
         self._bar.setToolTip(
             f"{event.parameters:,} parameters on {event.device} in {event.precision}"
@@ -196,7 +198,8 @@ class TrainingProgress(QWidget):
     def _show_position(self, epoch: int, step: int, stage: StageName) -> None:
         assert self._started is not None
         self._stage = stage
-        self._bar.setValue((epoch - 1) * self._started.steps_per_epoch + step)
+        done = epoch - 1 + step / self._started.steps_per_epoch
+        self._bar.setValue(round(_BAR_STEPS * done / self._started.epochs))
         where = f"epoch {epoch} of {self._started.epochs}"
         self._where = " · ".join(filter(None, (where, _STAGES[stage])))
         self._show_line()
