@@ -21,6 +21,12 @@ Two fine pixels on either side hold 97 % of the target's Gaussian (sigma of one 
 axis; emitters closer than that cannot be told apart on this grid.
 """
 
+_SIDE = 2 * _REACH + 1
+_OFFSETS = np.indices((_SIDE, _SIDE)).reshape(2, -1).T - _REACH
+"""Rows (y, x), from the centre of a window to its pixels in reading order."""
+
+_NEAREST_FIRST = np.argsort((_OFFSETS**2).sum(1), kind="stable")
+
 
 def find_peaks(
     density_maps: Tensor,
@@ -63,30 +69,25 @@ def find_peaks(
     """
     if not threshold > 0:
         raise InputError(f"The threshold is {threshold:g}; give a density above 0, such as 0.3.")
-    side = 2 * _REACH + 1
     # the maximum of a window is at least its mean, so that nothing above the threshold is lost
-    least = threshold / side**2
+    least = threshold / len(_OFFSETS)
     if density_maps.device.type == "cpu":
         pixels, windows = _maxima_one_by_one(density_maps.float().numpy(), least)
     else:
-        pixels, windows = _maxima_at_once(density_maps, least)
+        pixels, windows = (part.cpu().numpy() for part in _maxima_at_once(density_maps, least))
+    # in double, since a whole field does not fit into single precision
+    windows = windows.astype(np.float64)
     density = windows.sum(1)
     keep = density >= threshold
-    windows, density = windows[keep], density[keep]
-    frame, row, column = pixels[keep].unbind(1)
-    offsets = torch.arange(-_REACH, _REACH + 1, device=density_maps.device)
-    row_offset = windows @ offsets.float().repeat_interleave(side) / density
-    column_offset = windows @ offsets.float().repeat(side) / density
-    fine_pixel_nm = pixel_size_nm / upsampling_factor
-    return Localizations(
-        frame=frame.cpu().numpy() + first_frame,
-        y_nm=(_to_numpy(row) + 0.5 + _to_numpy(row_offset)) * fine_pixel_nm,
-        x_nm=(_to_numpy(column) + 0.5 + _to_numpy(column_offset)) * fine_pixel_nm,
-        confidence=_to_numpy(density),
-    )
+    pixels, density = pixels[keep], density[keep]
+    centroids = windows[keep] @ _OFFSETS / density[:, None]
+    y_nm, x_nm = ((pixels[:, 1:] + 0.5 + centroids) * (pixel_size_nm / upsampling_factor)).T
+    return Localizations(pixels[:, 0] + first_frame, y_nm, x_nm, confidence=density)
 
 
-def _maxima_one_by_one(maps: NDArray[np.float32], least: float) -> tuple[Tensor, Tensor]:
+def _maxima_one_by_one(
+    maps: NDArray[np.float32], least: float
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Find maxima as `_maxima_at_once` does, with few values looked up, as a CPU likes it.
 
     Most pixels have a brighter neighbour beside them and are done with after a look at one or two.
@@ -96,17 +97,14 @@ def _maxima_one_by_one(maps: NDArray[np.float32], least: float) -> tuple[Tensor,
     values, width = padded.ravel(), padded.shape[2]
     pixels = np.flatnonzero(values >= np.float32(least))
     value = values[pixels]
-    offsets = np.arange(-_REACH, _REACH + 1)
-    rows, columns = (grid.ravel() for grid in np.meshgrid(offsets, offsets, indexing="ij"))
-    steps = rows * width + columns
-    for step in steps[np.argsort(rows**2 + columns**2, kind="stable")][1:].tolist():
+    steps = _OFFSETS @ (width, 1)
+    for step in steps[_NEAREST_FIRST][1:].tolist():
         other = values[pixels + step]
         is_maximum = other <= value if step < 0 else other < value
         pixels, value = pixels[is_maximum], value[is_maximum]
     windows = values[pixels[:, None] + steps].clip(min=0)
-    frame, row, column = np.unravel_index(pixels, padded.shape)
-    places = np.stack([frame, row - _REACH, column - _REACH], 1)
-    return torch.from_numpy(places), torch.from_numpy(windows)
+    places = np.stack(np.unravel_index(pixels, padded.shape), 1)
+    return places - (0, _REACH, _REACH), windows
 
 
 def _maxima_at_once(maps: Tensor, least: float) -> tuple[Tensor, Tensor]:
@@ -146,8 +144,3 @@ def _exceeds_others(windows: Tensor) -> Tensor:
     value = windows[:, centre : centre + 1]
     before, after = windows[:, :centre], windows[:, centre + 1 :]
     return (before <= value).all(1) & (after < value).all(1)
-
-
-def _to_numpy(values: Tensor) -> NDArray[np.float64]:
-    # double on the host, since not every device has it and a whole field does not fit into single
-    return values.cpu().numpy().astype(np.float64)
