@@ -186,7 +186,7 @@ def test_tiles_with_its_halo_give_the_map_of_the_whole_frame(name, factor):
     network = trained_network(name, factor, **SMALL[name])
     prepared = prepare(network, CPU)
     assert (prepared.halo, prepared.alignment) == (network.halo, network.alignment)
-    frames = random_tensor(1, 1, 5, 2 * network.halo + 9).float()
+    frames = random_tensor(1, 1, 5, 4 * (network.halo + network.alignment) + 9).float()
     with torch.inference_mode():
         whole = prepared(frames)
         tiled = predict_tiled(prepared, frames, tile_size=network.halo + 3)

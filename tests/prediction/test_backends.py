@@ -271,8 +271,8 @@ def test_a_trial_is_for_predictions_of_more_than_half_a_minute(u_storm):
     assert not is_worth(3_100_000_000, on_gpu=True)
 
 
-def offered(*, device=CPU, tile_size=None, **config):
-    return candidates_for(PredictionConfig(**config), device, tile_size=tile_size)
+def offered(*, device=CPU, **config):
+    return candidates_for(PredictionConfig(**config), device)
 
 
 @pytest.fixture
@@ -295,7 +295,6 @@ def test_the_configuration_leaves_out_the_others():
     assert offered(precision="float16") == [VINO_HALF]
     assert offered(backend="torch", precision="float32") == [REFERENCE]
     assert offered(device=torch.device("cuda")) == [REFERENCE, HALF]
-    assert offered(tile_size=64) == [REFERENCE, HALF]
 
 
 def test_other_processors_than_x86_use_openvino_only_when_asked(machine):
@@ -308,8 +307,6 @@ def test_other_processors_than_x86_use_openvino_only_when_asked(machine):
 def test_what_cannot_be_used_here_is_refused_with_the_remedy():
     with pytest.raises(InputError, match=r"runs on the CPU, but the device is 'cuda'"):
         offered(backend="openvino", device=torch.device("cuda"))
-    with pytest.raises(InputError, match=r"in tiles of 64 px\. Choose the backend torch"):
-        offered(backend="openvino", tile_size=64)
     with pytest.raises(DeviceError, match=r"in float16\. Choose one of bfloat16, float32, or auto"):
         offered(backend="torch", precision="float16")
 
@@ -337,10 +334,14 @@ def prediction(model, frames, **config):
 
 
 @needs_openvino
-def test_a_prediction_with_openvino_finds_what_torch_finds(nearest_model, crowd):
+@pytest.mark.parametrize("tile_size", [None, 16])
+def test_a_prediction_with_openvino_finds_what_torch_finds(nearest_model, crowd, tile_size):
     started, expected = prediction(nearest_model(), crowd)
     assert (started.backend, started.precision, started.why) == ("torch", "float32", "")
-    started, found = prediction(nearest_model(), crowd, backend="openvino", batch_size=5)
+    started, found = prediction(
+        nearest_model(), crowd, backend="openvino", batch_size=5, tile_size=tile_size
+    )
+    assert started.tile_size == tile_size
     assert (started.backend, started.precision) == ("openvino", "float32")
     # 144 in each frame of as many batches as are going to be predicted side by side
     compared = 144 * min(5 * started.streams, 12)

@@ -28,15 +28,19 @@ def test_tiles_cover_the_frame_once_and_see_their_halo_from_an_aligned_start(
     height, width, tile_size, halo, alignment
 ):
     covered = np.zeros((height, width), dtype=int)
-    for tile in plan_tiles(height, width, tile_size=tile_size, halo=halo, alignment=alignment):
+    tiles = plan_tiles(height, width, tile_size=tile_size, halo=halo, alignment=alignment)
+    for tile in tiles:
         covered[tile.rows.kept, tile.columns.kept] += 1
         for (seen, kept), length in zip(tile, (height, width), strict=True):
-            assert 0 < kept.stop - kept.start <= tile_size
+            assert kept.stop > kept.start
             assert seen.start % alignment == 0
-            assert seen.start <= max(0, kept.start - halo)
-            assert kept.start - seen.start < halo + alignment
-            assert seen.stop == min(kept.stop + halo, length)
+            assert 0 <= seen.start <= max(0, kept.start - halo)
+            assert length >= seen.stop >= min(kept.stop + halo, length)
+            assert seen.stop - seen.start <= tile_size + 2 * (halo + alignment)
     assert (covered == 1).all()
+    # one size for which the network is compiled
+    sizes = {tuple(seen.stop - seen.start for seen, _ in tile) for tile in tiles}
+    assert len(sizes) == 1
 
 
 def test_a_frame_a_little_larger_than_a_tile_is_cut_into_equal_parts():
@@ -44,13 +48,20 @@ def test_a_frame_a_little_larger_than_a_tile_is_cut_into_equal_parts():
     assert [tile.rows.kept for tile in tiles] == [slice(0, 16), slice(16, 33)]
 
 
+def test_where_a_tile_needs_no_halo_it_keeps_the_more():
+    tiles = plan_tiles(300, 10, tile_size=100, halo=10, alignment=4)
+    # 3 x 116 seen pixels, of which two overlaps of 24 are in two tiles
+    assert [tile.rows.seen for tile in tiles] == [slice(0, 116), slice(92, 208), slice(184, 300)]
+    assert [tile.rows.kept for tile in tiles] == [slice(0, 102), slice(102, 194), slice(194, 300)]
+
+
 @pytest.mark.parametrize("factor", [1, 2, 4, 8])
 @pytest.mark.parametrize("name", MODELS)
 def test_tiles_give_the_map_of_the_whole_frame(name, factor):
     network = _random_network(name, factor).double()
     halo, alignment = network.halo, network.alignment
-    # two tiles along x, whose inner borders are farther from the frame's than the halo reaches
-    frames = _frames(1, 7, 2 * (halo + alignment) + 5).double()
+    # some tiles along x, whose inner borders are farther from the frame's than the halo reaches
+    frames = _frames(1, 7, 4 * (halo + alignment) + 5).double()
     for turned in (frames, frames.mT):
         tile_size = halo + alignment + 3
         assert (

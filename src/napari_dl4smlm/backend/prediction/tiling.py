@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from torch import Tensor
 
     from napari_dl4smlm.backend.models.network import SuperResolutionNetwork
@@ -20,7 +18,7 @@ class Span(NamedTuple):
     Attributes
     ----------
     seen
-        What the network is given: the kept pixels with a halo on both sides, cut at the borders
+        What the network is given: the kept pixels with a halo on both sides, or up to the border
         of the frame.
     kept
         The pixels whose density is kept.
@@ -38,14 +36,17 @@ class Tile(NamedTuple):
 
 
 def plan_tiles(height: int, width: int, *, tile_size: int, halo: int, alignment: int) -> list[Tile]:
-    """Cut a frame into tiles of about equal size.
+    """Cut a frame into tiles of which the network sees equal sizes.
+
+    So it is compiled, or recorded on a GPU, for one size of input.
 
     Parameters
     ----------
     height, width
         Size of the frame in camera pixels.
     tile_size
-        Longest side of the kept part of a tile, in camera pixels.
+        Side of a tile without its halo, in camera pixels: the longest on average. At the border of
+        the frame, where a tile needs no halo, it keeps the more.
     halo
         Camera pixels around the kept part that change its density; see
         :attr:`SuperResolutionNetwork.halo`.
@@ -58,7 +59,7 @@ def plan_tiles(height: int, width: int, *, tile_size: int, halo: int, alignment:
     list of Tile
         In reading order. The kept parts cover the frame without overlap.
     """
-    rows, columns = (list(_spans(length, tile_size, halo, alignment)) for length in (height, width))
+    rows, columns = (_spans(length, tile_size, halo, alignment) for length in (height, width))
     return [Tile(*spans) for spans in product(rows, columns)]
 
 
@@ -77,7 +78,7 @@ def predict_tiled(
     frames
         Shape (N, 1, Y, X), normalized.
     tile_size
-        Longest side of the kept part of a tile, in camera pixels.
+        As in `plan_tiles`.
 
     Returns
     -------
@@ -98,16 +99,23 @@ def predict_tiled(
     return maps
 
 
-def _spans(length: int, tile_size: int, halo: int, alignment: int) -> Iterator[Span]:
+def _spans(length: int, tile_size: int, halo: int, alignment: int) -> list[Span]:
     n_tiles = -(-length // tile_size)
-    for k in range(n_tiles):
-        # equal shares: a last tile of a few pixels would cost almost a whole one
-        start, stop = k * length // n_tiles, (k + 1) * length // n_tiles
-        first = max(0, start - halo)
-        yield Span(
-            seen=slice(first - first % alignment, min(stop + halo, length)),
-            kept=slice(start, stop),
-        )
+    # each is seen to overlap with the next by two halos, from an aligned start on
+    overlap = 2 * halo + alignment - 1
+    side = -(-(length + (n_tiles - 1) * overlap) // n_tiles)
+    # the last one ends with the frame and is aligned as well
+    side += (length - side) % alignment
+    if side >= length:
+        return [Span(slice(0, length), slice(0, length))]
+    evenly = (k * (length - side) // (n_tiles - 1) for k in range(n_tiles))
+    # of tiles that are smaller than a pooling cell, some begin at the same one
+    starts = sorted({start - start % alignment for start in evenly})
+    borders = [0, *(start + halo for start in starts[1:]), length]
+    return [
+        Span(seen=slice(start, start + side), kept=slice(*kept))
+        for start, kept in zip(starts, pairwise(borders), strict=True)
+    ]
 
 
 def _enlarged(pixels: slice, factor: int) -> slice:

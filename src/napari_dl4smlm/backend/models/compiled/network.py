@@ -28,7 +28,7 @@ _CAPABILITIES: dict[Precision, tuple[str, str]] = {
     "float32": ("FP32", "f32"),
 }
 
-# a batch, the last one, and some sizes of tiles; each holds the memory for its activations
+# frames of one movie have one, and so have their tiles; each holds the memory for its activations
 _MOST_SIZES = 4
 
 

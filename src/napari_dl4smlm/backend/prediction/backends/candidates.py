@@ -46,9 +46,7 @@ def without_trial(config: PredictionConfig) -> PredictionConfig:
     return config.model_copy(update={name: getattr(REFERENCE, name) for name in left_open})
 
 
-def candidates_for(
-    config: PredictionConfig, device: torch.device, *, tile_size: int | None
-) -> list[Candidate]:
+def candidates_for(config: PredictionConfig, device: torch.device) -> list[Candidate]:
     """List what a prediction may be run with: PyTorch first, and the highest precision first.
 
     Parameters
@@ -57,21 +55,18 @@ def candidates_for(
         Its backend and its precision leave out the others.
     device
         Where it is going to run.
-    tile_size
-        Side of the tiles, or ``None`` for whole frames. For OpenVINO each size of a tile is a
-        network of its own, so that frames in tiles are left to PyTorch.
 
     Raises
     ------
     InputError
-        The backend asked for is not installed, or cannot predict on this device or in tiles.
+        The backend asked for is not installed, or cannot predict on this device.
     DeviceError
         The device does not compute with numbers of the precision asked for.
     """
     if config.backend == "openvino":
-        _check_openvino(device, tile_size)
+        _check_openvino(device)
     offered = [Candidate("torch", precision) for precision in available_precisions(device)]
-    is_possible = device.type == "cpu" and tile_size is None and is_openvino_installed()
+    is_possible = device.type == "cpu" and is_openvino_installed()
     if is_possible and (config.backend == "openvino" or is_x86()):
         offered += [Candidate("openvino", precision) for precision in openvino_precisions()]
     offered = [
@@ -113,15 +108,10 @@ def build_network(
     return GraphedNetwork(prepared) if device.type == "cuda" else prepared
 
 
-def _check_openvino(device: torch.device, tile_size: int | None) -> None:
+def _check_openvino(device: torch.device) -> None:
     check_openvino()
     if device.type != "cpu":
         raise InputError(
             f"OpenVINO runs on the CPU, but the device is {str(device)!r}. Choose the device cpu, "
             "or the backend torch."
-        )
-    if tile_size is not None:
-        raise InputError(
-            f"OpenVINO takes whole frames, but these are predicted in tiles of {tile_size} px. "
-            "Choose the backend torch, or longer tiles."
         )

@@ -80,7 +80,7 @@ class Selection:
         )
         self._candidates = [REFERENCE]
         if self._asked or is_long:
-            candidates = candidates_for(config, device, tile_size=portion.tile_size)
+            candidates = candidates_for(config, device)
             self._candidates = candidates if is_long else candidates[:1]
         if self._candidates != [REFERENCE]:
             self._network = copy.deepcopy(model.network)
@@ -155,6 +155,7 @@ def _conditions(
         "upsampling_factor": card.upsampling_factor,
         "weights_sha256": card.weights_sha256,
         "batch_size": portion.batch_size,
+        "tile_size": portion.tile_size,
         "streams": portion.streams,
         "size_px": list(size),
     }
