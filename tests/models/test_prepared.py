@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import threading
+import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
@@ -374,6 +376,29 @@ def test_the_fastest_form_is_found_once_for_each_case(monkeypatch):
     assert fastest.fastest(forms, example, 16) == "first"
     assert fastest.fastest(forms, example.double(), 8) == "first"
     assert fastest.fastest(forms, torch.zeros(2, 4), 8) == "first"
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1000)
+    assert fastest.fastest(forms, torch.ones(2, 3), 8) == "first"
+
+
+def test_threads_that_ask_at_the_same_time_share_one_trial(monkeypatch):
+    monkeypatch.setattr(fastest, "_winners", {})
+    calls = Counter()
+
+    def form(name):
+        def run(example):
+            calls[name] += 1
+            time.sleep(0.01)
+            return example
+
+        return run
+
+    forms = {name: form(name) for name in "abc"}
+    with ThreadPoolExecutor(4) as pool:
+        example = torch.zeros(2, 3)
+        winners = list(pool.map(lambda _: fastest.fastest(forms, example), range(4)))
+    assert len(set(winners)) == 1
+    # once to set up, and three times to be timed
+    assert calls == dict.fromkeys("abc", 4)
 
 
 def test_a_precision_that_is_not_computed_in_is_refused(monkeypatch):

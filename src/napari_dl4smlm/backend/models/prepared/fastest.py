@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING
+
+import torch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -13,6 +16,8 @@ if TYPE_CHECKING:
 _ROUNDS = 3
 
 _winners: dict[tuple[Hashable, ...], str] = {}
+# threads that came to a case at the same time would slow each other down, and might not agree
+_trial = threading.Lock()
 
 
 def fastest(
@@ -28,19 +33,26 @@ def fastest(
         What they are tried with.
     *case
         What else the times depend on, such as the number of channels that come out. Each case, for
-        each device, shape and type of the example, is tried once in the life of the process.
+        each device, shape and type of the example and each number of threads, is tried once in the
+        life of the process.
     """
-    key = (str(example.device), example.dtype, example.shape, *case, *forms)
-    if key not in _winners:
-        for form in forms.values():
-            # the first run also pays for what is set up once
-            _seconds(form, example)
-        # in turns, so that whatever else the machine does slows down all of them
-        rounds = [
-            {name: _seconds(form, example) for name, form in forms.items()} for _ in range(_ROUNDS)
-        ]
-        _winners[key] = min(forms, key=lambda name: min(seconds[name] for seconds in rounds))
-    return _winners[key]
+    threads = torch.get_num_threads()
+    key = (str(example.device), example.dtype, example.shape, threads, *case, *forms)
+    with _trial:
+        if key not in _winners:
+            _winners[key] = _tried(forms, example)
+        return _winners[key]
+
+
+def _tried(forms: Mapping[str, Callable[[Tensor], Tensor]], example: Tensor) -> str:
+    for form in forms.values():
+        # the first run also pays for what is set up once
+        _seconds(form, example)
+    # in turns, so that whatever else the machine does slows down all of them
+    rounds = [
+        {name: _seconds(form, example) for name, form in forms.items()} for _ in range(_ROUNDS)
+    ]
+    return min(forms, key=lambda name: min(seconds[name] for seconds in rounds))
 
 
 def _seconds(form: Callable[[Tensor], Tensor], example: Tensor) -> float:
