@@ -483,6 +483,17 @@ def test_previews_come_one_by_one_and_are_shown_together(viewer, movie):
     assert_array_equal(previews[2].data, 3 * spot(8))
 
 
+def test_a_map_that_is_almost_empty_is_not_made_to_look_like_emitters(viewer, movie):
+    def brightest_shown(brightness):
+        _, truth, prediction = show_previews(viewer, movie, preview(brightness), 8)
+        assert prediction.contrast_limits[0] == 0
+        return prediction.contrast_limits[1] / truth.contrast_limits[1]
+
+    assert brightest_shown(0.001) == pytest.approx(0.2)
+    assert brightest_shown(0.5) == pytest.approx(0.5)
+    assert brightest_shown(3) == pytest.approx(3)
+
+
 def test_previews_lie_side_by_side_and_in_register_with_the_movie(viewer, movie):
     shown = show_previews(viewer, movie, preview(), 8, metadata={"model": "FID-STORM"})
     in_order = sorted(

@@ -71,6 +71,9 @@ _TOO_BRIGHT_TO_TOO_DARK = Colormap(
 
 # a few hot pixels or bright beads must not turn the rest black
 _PERCENTILE = 99.9
+# of a preview beside the truth: what a network that has learned nothing yet puts out is not to look
+# like emitters, and what one puts out that has just begun to is to be seen
+_MOST_BRIGHTENED = 5
 _PIXELS_FOR_CONTRAST = 2**22
 # so that the names of three previews fit side by side into a window of 1280 pixels
 _NAME_PT = 7
@@ -308,8 +311,11 @@ def show_previews(
     frame = Image(preview.frame, **place)
     fine = upsampled_transform(frame, factor)
     pictures = [("frame", preview.frame, _contrast_of_counts(preview.frame), place)]
+    _, brightest = contrast_of_density(preview.truth)
     for part, density_map in _maps_of(preview).items():
-        pictures.append((part, density_map, contrast_of_density(density_map), fine))
+        low, high = contrast_of_density(density_map)
+        limits = (low, max(high, brightest / _MOST_BRIGHTENED))
+        pictures.append((part, density_map, limits, fine))
     has_teacher = preview.teacher is not None
     common = {
         "role": TRAINING_PREVIEW,
