@@ -4,6 +4,8 @@
     python benchmarks/distillation.py --teacher model.safetensors --equal steps
     python benchmarks/distillation.py --teacher model.safetensors --epochs 16 --lambda 4000
     python benchmarks/distillation.py --teacher model.safetensors --training-frames 0   # endless
+    python benchmarks/distillation.py --teacher model.safetensors --training-frames 8 \\
+        --epochs 32 --lambda 4000 --alpha 0 --frames 20 --ways alone transfer --seeds 0 1 2
 
 Every student has the same architecture, data and options, and learns in one of these ways:
 

@@ -756,7 +756,7 @@ def test_previews_are_updated_in_place_until_the_last_epoch(widget, viewer, qtbo
 
 
 def test_they_are_there_before_the_first_epoch_is_over(widget, viewer, qtbot):
-    form(widget).set_values(ENDLESS | {"patches_per_epoch": 1_000_000})
+    form(widget).set_values(ENDLESS | {"patches_per_epoch": 100_000})
     press(widget, "Train", qtbot)
 
     qtbot.waitUntil(lambda: len(previews(viewer)) == 3)
