@@ -1,10 +1,10 @@
-"""A small network that learns alone, and from a teacher, at an equal cost of training.
+r"""A small network that learns alone, and from a teacher, at an equal cost of training.
 
     python benchmarks/distillation.py --teacher model.safetensors [--seeds 0 1 2] [--core-minutes 8]
     python benchmarks/distillation.py --teacher model.safetensors --equal steps
     python benchmarks/distillation.py --teacher model.safetensors --epochs 16 --lambda 4000
     python benchmarks/distillation.py --teacher model.safetensors --training-frames 0   # endless
-    python benchmarks/distillation.py --teacher model.safetensors --training-frames 8 \\
+    python benchmarks/distillation.py --teacher model.safetensors --training-frames 8 \
         --epochs 32 --lambda 4000 --alpha 0 --frames 20 --ways alone transfer --seeds 0 1 2
 
 Every student has the same architecture, data and options, and learns in one of these ways:
