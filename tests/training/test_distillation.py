@@ -15,6 +15,7 @@ from napari_dl4smlm.backend.training.config import DistillationConfig, Distillat
 from napari_dl4smlm.backend.training.datasets import load_batch
 from napari_dl4smlm.backend.training.events import (
     EpochFinished,
+    FirstPreview,
     StepFinished,
     TeacherTested,
     TrainingFinished,
@@ -66,7 +67,8 @@ def of_type(kind, events):
 def test_the_stream_tells_of_the_test_of_the_teacher_the_hints_and_the_transfer(make_trainer):
     events = list(make_trainer().events())
     assert isinstance(events[0], TrainingStarted)
-    assert [(e.patches, e.total) for e in events[1:4]] == [(4, 12), (8, 12), (12, 12)]
+    assert isinstance(events[1], FirstPreview)
+    assert [(e.patches, e.total) for e in events[2:5]] == [(4, 12), (8, 12), (12, 12)]
     assert len(of_type(TeacherTested, events)) == 3
     steps = of_type(StepFinished, events)
     assert [(e.epoch, e.step) for e in steps] == list(itertools.product((1, 2, 3, 4), (1, 2, 3)))
