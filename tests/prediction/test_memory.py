@@ -63,7 +63,8 @@ def streams(name, side, threads, monkeypatch, **options):
 def test_small_frames_are_predicted_side_by_side_and_large_ones_are_not(monkeypatch):
     for threads in (1, 2, 16):
         assert streams("fid_storm", 64, threads, monkeypatch) == threads
-        assert streams("fid_storm", 256, threads, monkeypatch) == 1
+        assert streams("fid_storm", 512, threads, monkeypatch) == 1
+    assert streams("fid_storm", 256, 2, monkeypatch) == 2
     assert streams("fid_storm", 64, 16, monkeypatch, batch_size=64) == 1
     assert streams("fid_storm", 64, 16, monkeypatch, tile_size=32) == 1
 

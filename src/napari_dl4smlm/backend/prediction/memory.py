@@ -26,12 +26,12 @@ More frames at a time are slower there: the activations leave the cache, and the
 new pages for them in every layer.
 """
 
-_STREAMED_PIXELS = 160**2
+_STREAMED_PIXELS = 256**2
 """Camera pixels of a batch above which a CPU computes one batch after the other.
 
-Measured on two cores, all networks at eight-fold upsampling: batches side by side are up to a fifth
-faster on frames of 128 x 128 px and less, as fast on some 180 x 180 px, and slower on larger ones,
-probably since the system has to find new pages for the features of each.
+Measured on two cores at eight-fold upsampling, whole predictions: batches side by side are a fifth
+to a third faster on frames of 32 x 32 to 256 x 256 px. Beyond, the memory for as many sets of
+features is dear, and little is known of the gain.
 """
 
 _BATCH_BYTES = 2 * 2**30
