@@ -97,10 +97,11 @@ def test_peaks_are_those_of_a_plain_loop_over_pixels(seed):
 )
 def test_a_gpu_finds_what_a_cpu_finds_although_it_goes_about_it_in_another_way(shape, levels, seed):
     # few levels, of which some are below zero, so that many neighbours are equal
-    maps = np.random.default_rng(seed).integers(-1, levels, shape).astype(np.float32)
+    values = np.random.default_rng(seed).integers(-1, levels, shape).astype(np.float32)
+    maps = torch.from_numpy(values)
     for least in (0.1, 2.0):
         pixels, windows = peaks._maxima_one_by_one(maps, least)
-        expected_pixels, expected_windows = peaks._maxima_at_once(torch.from_numpy(maps), least)
+        expected_pixels, expected_windows = peaks._maxima_at_once(maps, least)
         np.testing.assert_array_equal(pixels, expected_pixels)
         np.testing.assert_array_equal(windows, expected_windows)
 
@@ -109,6 +110,14 @@ def test_frames_are_numbered_from_the_first_one_on():
     maps = torch.zeros(3, 16, 16)
     maps[[0, 2], 5, 5] = 1
     assert peaks_of(maps, factor=1, first_frame=40).frame.tolist() == [40, 42]
+
+
+def test_maps_may_hold_multiples_of_the_density():
+    maps = maps_of([[806, 806], [400, 500]])
+    found, expected = peaks_of(1e3 * maps, amplitude=1e3), peaks_of(maps)
+    assert len(found) == 2
+    np.testing.assert_allclose(found.positions_nm(), expected.positions_nm(), rtol=1e-6)
+    np.testing.assert_allclose(found.confidence, expected.confidence, rtol=1e-6)
 
 
 def test_negative_density_neither_hides_nor_moves_a_peak():

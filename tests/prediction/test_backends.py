@@ -376,6 +376,8 @@ def test_on_a_long_movie_what_finds_nothing_is_not_taken_however_fast(
     class Wrong(nn.Identity):
         """Finds nothing at all, at once."""
 
+        precision = HALF.precision
+
         def forward(self, frames):
             return torch.zeros(len(frames), 1, 120, 120)
 
@@ -388,6 +390,8 @@ def test_on_a_long_movie_what_finds_nothing_is_not_taken_however_fast(
 def test_a_frame_too_bright_for_16_bits_is_predicted_in_more(nearest_model, crowd, monkeypatch):
     class Overflowing(nn.Module):
         """Exact, as long as no value is above that of numbers of 16 bits."""
+
+        precision = "float16"
 
         def forward(self, frames):
             maps = nn.functional.interpolate(frames, scale_factor=2) / 4

@@ -25,7 +25,7 @@ _SIDE = 2 * _REACH + 1
 _OFFSETS = np.indices((_SIDE, _SIDE)).reshape(2, -1).T - _REACH
 """Rows (y, x), from the centre of a window to its pixels in reading order."""
 
-_NEAREST_FIRST = np.argsort((_OFFSETS**2).sum(1), kind="stable")
+_CENTRE = len(_OFFSETS) // 2
 
 
 def find_peaks(
@@ -35,6 +35,7 @@ def find_peaks(
     upsampling_factor: int,
     threshold: float,
     first_frame: int = 0,
+    amplitude: float = 1.0,
 ) -> Localizations:
     """Find the emitters in density maps, on the device where the maps are.
 
@@ -46,7 +47,7 @@ def find_peaks(
     Parameters
     ----------
     density_maps
-        Shape (N, f Y, f X), emitters per fine pixel; negative values count as zero.
+        Shape (N, f Y, f X); negative values count as zero.
     pixel_size_nm
         Camera pixel.
     upsampling_factor
@@ -55,6 +56,8 @@ def find_peaks(
         Smallest confidence that makes a localization.
     first_frame
         Number of the frame that the first map belongs to.
+    amplitude
+        What the maps hold where the density is one emitter per fine pixel.
 
     Returns
     -------
@@ -70,41 +73,51 @@ def find_peaks(
     if not threshold > 0:
         raise InputError(f"The threshold is {threshold:g}; give a density above 0, such as 0.3.")
     # the maximum of a window is at least its mean, so that nothing above the threshold is lost
-    least = threshold / len(_OFFSETS)
+    least = amplitude * threshold / len(_OFFSETS)
     if density_maps.device.type == "cpu":
-        pixels, windows = _maxima_one_by_one(density_maps.float().numpy(), least)
+        pixels, windows = _maxima_one_by_one(density_maps.float(), least)
     else:
         pixels, windows = (part.cpu().numpy() for part in _maxima_at_once(density_maps, least))
     # in double, since a whole field does not fit into single precision
-    windows = windows.astype(np.float64)
-    density = windows.sum(1)
+    parts = windows.astype(np.float64) / amplitude
+    density = parts.sum(1)
     keep = density >= threshold
     pixels, density = pixels[keep], density[keep]
-    centroids = windows[keep] @ _OFFSETS / density[:, None]
+    centroids = parts[keep] @ _OFFSETS / density[:, None]
     y_nm, x_nm = ((pixels[:, 1:] + 0.5 + centroids) * (pixel_size_nm / upsampling_factor)).T
     return Localizations(pixels[:, 0] + first_frame, y_nm, x_nm, confidence=density)
 
 
-def _maxima_one_by_one(
-    maps: NDArray[np.float32], least: float
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def _maxima_one_by_one(maps: Tensor, least: float) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Find maxima as `_maxima_at_once` does, with few values looked up, as a CPU likes it.
 
     Most pixels have a brighter neighbour beside them and are done with after a look at one or two.
+    What is kept is taken by its numbers: a mask that nobody can foresee takes several times longer.
     """
-    margin = (_REACH, _REACH)
-    padded = np.pad(maps, ((0, 0), margin, margin))
-    values, width = padded.ravel(), padded.shape[2]
+    values, (_, height, width) = maps.numpy().ravel(), maps.shape
     pixels = np.flatnonzero(values >= np.float32(least))
-    value = values[pixels]
-    steps = _OFFSETS @ (width, 1)
-    for step in steps[_NEAREST_FIRST][1:].tolist():
-        other = values[pixels + step]
-        is_maximum = other <= value if step < 0 else other < value
-        pixels, value = pixels[is_maximum], value[is_maximum]
-    windows = values[pixels[:, None] + steps].clip(min=0)
-    places = np.stack(np.unravel_index(pixels, padded.shape), 1)
-    return places - (0, _REACH, _REACH), windows
+    row = pixels // width
+    column, row = pixels - row * width, row % height
+    # what lies beside others in memory may be of another row, or of another frame
+    is_inner = (row > 0) & (row < height - 1) & (column > 0) & (column < width - 1)
+    at_border = pixels.take(np.flatnonzero(~is_inner))
+    pixels = pixels.take(np.flatnonzero(is_inner))
+    value = values.take(pixels)
+    for step in (-1, 1, -width, width):
+        other = values.take(pixels + step)
+        kept = np.flatnonzero(other <= value if step < 0 else other < value)
+        pixels, value = pixels.take(kept), value.take(kept)
+    pixels = np.sort(np.concatenate([pixels, at_border]))
+    # windows side by side, so that processors compare many of them at a time
+    down, across = _OFFSETS.T[:, :, None]
+    windows = values.take(pixels + down * width + across, mode="clip")
+    frame, row, column = np.unravel_index(pixels, maps.shape)
+    is_in_map = (row + down >= 0) & (row + down < height)
+    is_in_map &= (column + across >= 0) & (column + across < width)
+    windows = np.where(is_in_map, windows.clip(min=0), 0)
+    before, value, after = np.split(windows, [_CENTRE, _CENTRE + 1])
+    kept = np.flatnonzero((before <= value).all(0) & (after < value).all(0))
+    return np.stack([frame, row, column], 1).take(kept, 0), windows.take(kept, 1).T
 
 
 def _maxima_at_once(maps: Tensor, least: float) -> tuple[Tensor, Tensor]:

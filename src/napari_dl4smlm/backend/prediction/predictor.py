@@ -321,12 +321,14 @@ class Predictor:
     # not around events(): the mode would leak to the caller with every event
     @torch.inference_mode()
     def _predict(self, streams: Streams[_BatchResult | None], batch: range) -> _BatchResult:
-        maps = self._density_maps(batch, self._choice.network, streams)
+        maps = self._maps(batch, self._choice.network, streams)
         peaks = self._peaks(maps, batch.start)
+        # where there is least to divide
+        amplitude = self._card.density_amplitude
         return _BatchResult(
-            density=maps.sum(0).cpu().numpy(),
+            density=(maps.sum(0) / amplitude).cpu().numpy(),
             localizations=self._calibrated(peaks),
-            density_maps=self._blur(maps).cpu().numpy() if self._keep_maps else None,
+            density_maps=(self._blur(maps) / amplitude).cpu().numpy() if self._keep_maps else None,
         )
 
     def _calibrated(self, peaks: Localizations) -> Localizations:
@@ -351,13 +353,14 @@ class Predictor:
             upsampling_factor=self._reference.upsampling_factor,
             threshold=self.threshold,
             first_frame=first_frame,
+            amplitude=self._card.density_amplitude,
         )
 
     def _choose_network(self, streams: Streams[Localizations]) -> Choice:
         def localize(network: RunnableNetwork, frames: range) -> Localizations:
             @torch.inference_mode()
             def localize_batch(batch: range) -> Localizations:
-                return self._peaks(self._density_maps(batch, network, streams), batch.start)
+                return self._peaks(self._maps(batch, network, streams), batch.start)
 
             step = self._portion.batch_size
             batches = [frames[k : k + step] for k in range(0, len(frames), step)]
@@ -371,19 +374,17 @@ class Predictor:
             # the prediction itself knows what to do about it
             return Choice(REFERENCE, self._reference)
 
-    def _density_maps(
-        self, batch: range, network: RunnableNetwork, streams: Streams[Any]
-    ) -> Tensor:
-        """Shape (N, f Y, f X), in emitters per fine pixel."""
+    def _maps(self, batch: range, network: RunnableNetwork, streams: Streams[Any]) -> Tensor:
+        """Shape (N, f Y, f X), as the network gives them: densities times their amplitude."""
         with self._reading:
             counts = self._movie.read(batch.start, batch.stop)
         frames = self._normalized(counts)
         with streams.network:
             output = self._run(network, frames)
-            if network is not self._reference and not math.isfinite(output.sum().item()):
-                # so bright that numbers of 16 bits end before
+            if network.precision == "float16" and not math.isfinite(output.sum().item()):
+                # so bright that these numbers end before, at 65504; others reach as far as float32
                 output = self._run(self._reference, frames)
-        maps = output[:, 0].div_(self._card.density_amplitude).clamp_(min=0)
+        maps = output[:, 0].clamp_(min=0)
         # no emitter shows in a frame of one value, whatever the network makes of it
         is_flat = counts.max(axis=(1, 2)) == counts.min(axis=(1, 2))
         if is_flat.any():
