@@ -11,6 +11,7 @@ import torch
 
 from napari_dl4smlm.backend.acquisition.frames import open_frames
 from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.backend.models.prepared import convolutions
 from napari_dl4smlm.backend.prediction.config import PredictionConfig
 from napari_dl4smlm.backend.prediction.events import BatchPredicted, PredictionStopped
 from napari_dl4smlm.backend.prediction.predictor import Predictor
@@ -124,7 +125,9 @@ def run(model, frames, **config):
     return predictor, list(predictor.events())
 
 
-def test_side_by_side_or_not_image_and_localizations_are_the_same(u_storm, noise):
+def test_side_by_side_or_not_image_and_localizations_are_the_same(u_storm, noise, monkeypatch):
+    # on a busy machine, another form of a layer, equal to rounding, may win with other threads
+    monkeypatch.setattr(convolutions, "fastest", lambda forms, *case: next(iter(forms)))
     runs = {}
     for threads in (1, 4):
         torch.set_num_threads(threads)
