@@ -300,22 +300,17 @@ def show_previews(
     Yields
     ------
     None
-        After each picture, since napari takes some tenths of a second for a new layer: the window
-        may answer before the next one. The pictures are to be shown to the end. A layer that the
-        user has removed comes back when all of them are gone, not before; one that has another
-        name by now is updated as well.
+        When all is prepared, and after each picture, since napari takes some tenths of a second for
+        a new layer: the window may answer in between. The pictures are to be shown to the end. A
+        layer that the user has removed comes back when all of them are gone, not before; one that
+        has another name by now is updated as well.
     """
     if source_layer is None:
         source_layer = Image(preview.frame, **movie_transform(pixel_size_nm, ndim=2))
     place = upsampled_transform(source_layer, 1, ndim=2, corner_px=preview.corner_px)
     frame = Image(preview.frame, **place)
     fine = upsampled_transform(frame, factor)
-    pictures = [("frame", preview.frame, _contrast_of_counts(preview.frame), place)]
     _, brightest = contrast_of_density(preview.truth)
-    for part, density_map in _maps_of(preview).items():
-        low, high = contrast_of_density(density_map)
-        limits = (low, max(high, brightest / _MOST_BRIGHTENED))
-        pictures.append((part, density_map, limits, fine))
     has_teacher = preview.teacher is not None
     common = {
         "role": TRAINING_PREVIEW,
@@ -325,8 +320,14 @@ def show_previews(
     }
     for layer in _previews_by_part(viewer, has_teacher=not has_teacher).values():
         viewer.layers.remove(layer)
+    yield
     there = _previews_by_part(viewer, has_teacher=has_teacher)
-    for part, image, limits, transform in pictures:
+    for part, image in {"frame": preview.frame, **_maps_of(preview)}.items():
+        if part == "frame":
+            limits, transform = _contrast_of_counts(image), place
+        else:
+            low, high = contrast_of_density(image)
+            limits, transform = (low, max(high, brightest / _MOST_BRIGHTENED)), fine
         mark = {**common, "part": part}
         if part in there:
             _update_image(there[part], image, limits, transform, mark)
