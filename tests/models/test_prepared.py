@@ -380,8 +380,29 @@ def test_the_fastest_form_is_found_once_for_each_case(monkeypatch):
     assert fastest.fastest(forms, torch.ones(2, 3), 8) == "first"
 
 
+def test_a_form_that_is_disturbed_for_a_while_wins_all_the_same(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(fastest, "time", clock)
+    monkeypatch.setattr(fastest, "_winners", {})
+    calls = Counter()
+
+    def disturbed(example):
+        calls["disturbed"] += 1
+        clock.now += 0.02 if calls["disturbed"] < 6 else 0.005
+        return example
+
+    def steady(example):
+        clock.now += 0.01
+        return example
+
+    forms = {"steady": steady, "disturbed": disturbed}
+    assert fastest.fastest(forms, torch.zeros(2, 3)) == "disturbed"
+    assert clock.now < 0.3
+
+
 def test_threads_that_ask_at_the_same_time_share_one_trial(monkeypatch):
     monkeypatch.setattr(fastest, "_winners", {})
+    monkeypatch.setattr(fastest, "_ENOUGH_S", 0)
     calls = Counter()
 
     def form(name):

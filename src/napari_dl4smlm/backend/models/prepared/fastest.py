@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-_ROUNDS = 3
+# what takes little time is tried more often, since other programs can spoil each of a few rounds
+_FEWEST_ROUNDS, _MOST_ROUNDS = 3, 12
+_ENOUGH_S = 0.25
 
 _winners: dict[tuple[Hashable, ...], str] = {}
 # threads that came to a case at the same time would slow each other down, and might not agree
@@ -48,11 +51,15 @@ def _tried(forms: Mapping[str, Callable[[Tensor], Tensor]], example: Tensor) -> 
     for form in forms.values():
         # the first run also pays for what is set up once
         _seconds(form, example)
-    # in turns, so that whatever else the machine does slows down all of them
-    rounds = [
-        {name: _seconds(form, example) for name, form in forms.items()} for _ in range(_ROUNDS)
-    ]
-    return min(forms, key=lambda name: min(seconds[name] for seconds in rounds))
+    shortest = dict.fromkeys(forms, math.inf)
+    began = time.perf_counter()
+    for number in range(_MOST_ROUNDS):
+        if number >= _FEWEST_ROUNDS and time.perf_counter() - began > _ENOUGH_S:
+            break
+        # in turns, so that whatever else the machine does slows down all of them
+        for name, form in forms.items():
+            shortest[name] = min(shortest[name], _seconds(form, example))
+    return min(forms, key=shortest.__getitem__)
 
 
 def _seconds(form: Callable[[Tensor], Tensor], example: Tensor) -> float:
