@@ -142,19 +142,21 @@ def _doubled(layer: DoublingConv, features: Node) -> Node:
 
 def _pooled(layer: PooledConv, frames: Node) -> Node:
     responses = _activated(_conv(frames, layer.weight, layer.bias), layer.slope)
-    channels = torch.arange(9 * layer.out_channels).view(3, 3, -1)
-    first, second = torch.tensor(layer.cells).T
-    # pooled in y, then in x
-    rows = _maximum_of_channels(responses, channels[first], channels[second])
-    channels = torch.arange(3 * len(first) * layer.out_channels).view(len(first), 3, -1)
-    cells = _maximum_of_channels(rows, channels[:, first], channels[:, second])
-    return ops.depth_to_space(cells, "blocks_first", len(first))
-
-
-def _maximum_of_channels(features: Node, first: Tensor, second: Tensor) -> Node:
-    return ops.maximum(
-        *(ops.gather(features, channels.flatten().numpy(), 1) for channels in (first, second))
-    )
+    # in whole blocks, which keep the layout of the convolution; to gather channels changes it twice
+    parts = ops.split(responses, 1, 9)
+    rows = {
+        pair: [
+            ops.maximum(parts.output(3 * pair[0] + x), parts.output(3 * pair[1] + x))
+            for x in range(3)
+        ]
+        for pair in layer.cells
+    }
+    cells = [
+        ops.maximum(rows[pair_in_y][pair_in_x[0]], rows[pair_in_y][pair_in_x[1]])
+        for pair_in_y in layer.cells
+        for pair_in_x in layer.cells
+    ]
+    return ops.depth_to_space(ops.concat(cells, 1), "blocks_first", len(layer.cells))
 
 
 def _enlarged(features: Node, factor: float, mode: str) -> Node:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from napari_dl4smlm.backend.models.prepared.fastest import fastest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 # Where the three taps of a kernel fall, along one axis, on a grid enlarged by nearest neighbour:
 # [fine pixel][coarse pixel][tap]
@@ -224,18 +224,22 @@ class PooledConv(PreparedConv):
     def forward(self, features: Tensor) -> Tensor:
         """Shape (N, in_channels, Y, X) to (N, out_channels, factor / 2 Y, factor / 2 X)."""
         responses = _conv(features.to(self.weight.dtype), self.weight, self.bias, self.slope)
+        frames, _, height, width = responses.shape
+        # (N, Y, X, response in y, response in x, channels)
         responses = torch.unflatten(responses.permute(0, 2, 3, 1), 3, (3, 3, -1))
-        for axis in (3, 4):
-            responses = torch.stack(list(self._maxima(responses, axis)), axis)
-        # (N, Y, X, cell in y, cell in x, channels)
-        return responses.transpose(2, 3).flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
+        side, channels = len(self.cells), responses.shape[-1]
+        pooled = responses.new_empty((frames, height, side, width, side, channels))
+        rows = {pair: _larger(responses, pair) for pair in set(self.cells)}
+        for y, pair_in_y in enumerate(self.cells):
+            for x, pair_in_x in enumerate(self.cells):
+                _larger(rows[pair_in_y], pair_in_x, out=pooled[:, :, y, :, x])
+        return pooled.flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
 
-    def _maxima(self, responses: Tensor, axis: int) -> Iterator[Tensor]:
-        for first, second in self.cells:
-            maximum = responses.select(axis, first)
-            if second != first:
-                maximum = torch.maximum(maximum, responses.select(axis, second))
-            yield maximum
+
+def _larger(responses: Tensor, pair: tuple[int, int], out: Tensor | None = None) -> Tensor:
+    """Compare two of the responses along the fourth axis."""
+    first, second = (responses.select(3, number) for number in pair)
+    return torch.maximum(first, second, out=out)
 
 
 def _phase_kernels(weight: Tensor, phases: Sequence[object]) -> Tensor:
@@ -264,6 +268,8 @@ def _conv(features: Tensor, weight: Tensor, bias: Tensor | None, slope: float) -
 
 
 def _map_in_strips(features: Tensor, columns: Tensor) -> Tensor:
+    if features.device.type == "cpu" and columns.shape[2] == 1:
+        return _weighted_sum(features, columns.flatten())
     frames, channels, height, width = features.shape
     rows = height
     if features.device.type == "cpu" and features.dtype != columns.dtype:
@@ -275,6 +281,20 @@ def _map_in_strips(features: Tensor, columns: Tensor) -> Tensor:
         density = _map(features[:, :, start:stop].to(columns.dtype), columns)
         strips.append(density[:, :, first - start :][:, :, :rows])
     return torch.cat(strips, dim=2)
+
+
+def _weighted_sum(features: Tensor, weights: Tensor) -> Tensor:
+    """Multiply the channels of every pixel with weights, of which there is one for each channel."""
+    frames, channels, height, width = features.shape
+    pixels = features.permute(0, 2, 3, 1).reshape(-1, channels)
+    density = weights.new_empty(len(pixels))
+    step = len(pixels)
+    if features.dtype != weights.dtype:
+        step = max(1, _VALUES_IN_CACHE // channels)
+    for first in range(0, len(pixels), step):
+        some = slice(first, first + step)
+        torch.mv(pixels[some].to(weights.dtype), weights, out=density[some])
+    return density.view(frames, 1, height, width)
 
 
 def _map(features: Tensor, columns: Tensor) -> Tensor:
