@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import openvino
 import torch
+import torch.nn.functional as F
 from openvino import opset13 as ops
 from torch import Tensor, nn
 
@@ -40,7 +41,9 @@ _FUNCTIONS: dict[object, Callable[..., Node]] = {
 }
 
 
-def openvino_model(density: fx.GraphModule, height: int, width: int) -> Node:
+def openvino_model(
+    density: fx.GraphModule, height: int, width: int, *, in_16_bits: bool = False
+) -> Node:
     """Translate what `rewrite` returns.
 
     Parameters
@@ -49,6 +52,8 @@ def openvino_model(density: fx.GraphModule, height: int, width: int) -> Node:
         On the CPU.
     height, width
         Size of the one frame that the model takes at a time.
+    in_16_bits
+        It is going to be computed so: with no more steps than there are, as each of them rounds.
 
     Returns
     -------
@@ -78,7 +83,7 @@ def openvino_model(density: fx.GraphModule, height: int, width: int) -> Node:
             case "get_attr":
                 nodes[node] = _constant(operator.attrgetter(node.target)(density))
             case "call_module":
-                nodes[node] = _layer(density.get_submodule(node.target), inputs)
+                nodes[node] = _layer(density.get_submodule(node.target), inputs, in_16_bits)
             case "call_function":
                 nodes[node] = _FUNCTIONS[node.target](*inputs, **node.kwargs)
             case "output":
@@ -86,14 +91,16 @@ def openvino_model(density: fx.GraphModule, height: int, width: int) -> Node:
     return openvino.Model([result], [frames])
 
 
-def _layer(layer: nn.Module, inputs: Sequence[Node]) -> Node:
+def _layer(layer: nn.Module, inputs: Sequence[Node], in_16_bits: bool) -> Node:
     features = inputs[0]
     match layer:
         case ActivatedConv(weight=weight, bias=bias, slope=slope):
             return _activated(_conv(features, weight, bias), slope)
         case MapConv(columns=columns, bias=bias, slope=slope):
             joined = features if len(inputs) == 1 else ops.concat(inputs, 1)
-            return _activated(_conv(joined, columns.permute(3, 1, 2, 0), bias), slope)
+            if in_16_bits or len(columns) == 1:
+                return _activated(_conv(joined, columns.permute(3, 1, 2, 0), bias), slope)
+            return _activated(_biased(_map(joined, columns), bias), slope)
         case DoublingConv():
             return _doubled(layer, features)
         case PooledConv():
@@ -109,7 +116,9 @@ def _layer(layer: nn.Module, inputs: Sequence[Node]) -> Node:
             window = [size, size]
             return ops.avg_pool(features, window, [0, 0], [0, 0], window, exclude_pad=True)
         case nn.Upsample(mode="nearest" | "bicubic", scale_factor=float(factor)):
-            return _enlarged(features, factor, layer.mode)
+            if in_16_bits or layer.mode == "nearest":
+                return _enlarged(features, factor, layer.mode)
+            return _enlarged_by_products(features, factor)
         case nn.Identity():
             return features
         case _:
@@ -159,6 +168,16 @@ def _pooled(layer: PooledConv, frames: Node) -> Node:
     return ops.depth_to_space(ops.concat(cells, 1), "blocks_first", len(layer.cells))
 
 
+def _map(features: Node, columns: Tensor) -> Node:
+    """Convolve to one map with a channel for each column of the kernel, as in MapConv."""
+    side = len(columns)
+    weight, along_y = _constant(columns), [side // 2, 0]
+    responses = ops.convolution(features, weight, [1, 1], along_y, along_y, [1, 1])
+    # each channel is moved to its column, and all are added up
+    shift, along_x = _constant(torch.eye(side).view(1, side, 1, side)), [0, side // 2]
+    return ops.convolution(responses, shift, [1, 1], along_x, along_x, [1, 1])
+
+
 def _enlarged(features: Node, factor: float, mode: str) -> Node:
     nearest = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
     bicubic = {"coordinate_transformation_mode": "half_pixel", "cube_coeff": -0.75}
@@ -170,6 +189,19 @@ def _enlarged(features: Node, factor: float, mode: str) -> Node:
         axes=[2, 3],
         **(nearest if mode == "nearest" else bicubic),
     )
+
+
+def _enlarged_by_products(features: Node, factor: float) -> Node:
+    """Enlarge small frames bicubically in a twentieth of the time, as products with matrices."""
+    rows, columns = (_constant(_bicubic(length, factor)) for length in features.shape[2:])
+    return ops.matmul(ops.matmul(rows, features, False, False), columns, False, True)
+
+
+def _bicubic(length: int, factor: float) -> Tensor:
+    """Return what each fine pixel of a row takes from each coarse one."""
+    unit = torch.eye(length)[None, None]
+    scale = (factor, 1.0)
+    return F.interpolate(unit, scale_factor=scale, mode="bicubic")[0, 0]
 
 
 def _biased(features: Node, bias: Tensor | None) -> Node:

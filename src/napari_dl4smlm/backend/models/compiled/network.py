@@ -111,7 +111,7 @@ class OpenVinoNetwork:
         from napari_dl4smlm.backend.models.compiled.graph import openvino_model
 
         compiled = _core().compile_model(
-            openvino_model(self._density, height, width),
+            openvino_model(self._density, height, width, in_16_bits=self.precision != "float32"),
             "CPU",
             {
                 "INFERENCE_PRECISION_HINT": _CAPABILITIES[self.precision][1],
