@@ -173,7 +173,9 @@ def network_alone(model: TrainedModel, path: Path, candidate: Candidate) -> Call
     network = build_network(candidate, model.network, CPU)
     with open_frames(path) as movie:
         counts = movie.read(0, movie.n_frames)
-        portion = plan_portion(model.network, CPU, height=movie.height, width=movie.width)
+        size = {"height": movie.height, "width": movie.width}
+        value_bytes = 2 if candidate.precision.endswith("16") else 4
+        portion = plan_portion(model.network, CPU, **size, value_bytes=value_bytes)
     frames = torch.from_numpy(model.card.normalization.apply(counts))[:, None]
 
     @torch.inference_mode()

@@ -15,6 +15,7 @@ from napari_dl4smlm.backend.localizations.table import Localizations
 from napari_dl4smlm.backend.models import compiled
 from napari_dl4smlm.backend.models.compiled import is_openvino_installed
 from napari_dl4smlm.backend.models.prepared import prepare
+from napari_dl4smlm.backend.prediction import memory
 from napari_dl4smlm.backend.prediction.backends import (
     candidates,
     comparison,
@@ -385,6 +386,26 @@ def test_on_a_long_movie_what_finds_nothing_is_not_taken_however_fast(
     started, found = prediction(nearest_model(), crowd, batch_size=2)
     assert started.precision == "float32"
     assert len(found) == 12 * 144
+
+
+def test_in_16_bits_more_frames_go_at_a_time(nearest_model, crowd, monkeypatch):
+    class Exact(nn.Module):
+        """Computes in single precision, whatever it says."""
+
+        precision = HALF.precision
+
+        def forward(self, frames):
+            return nn.functional.interpolate(frames, scale_factor=2) / 4
+
+    model = nearest_model()
+    frame_bytes = crowd[0].size * memory.activation_bytes_per_pixel(model.network)
+    monkeypatch.setattr(memory, "_CPU_BATCH_BYTES", 3 * frame_bytes)
+    monkeypatch.setattr(selection, "build_network", lambda *args, **options: Exact())
+    monkeypatch.setattr(candidates, "available_precisions", lambda device: ("bfloat16", "float32"))
+    for precision, frames_at_a_time in (("bfloat16", 6), ("float32", 3)):
+        started, found = prediction(model, crowd, precision=precision)
+        assert (started.precision, started.batch_size) == (precision, frames_at_a_time)
+        assert len(found) == 12 * 144
 
 
 def test_a_frame_too_bright_for_16_bits_is_predicted_in_more(nearest_model, crowd, monkeypatch):

@@ -42,6 +42,16 @@ def test_on_a_cpu_small_frames_go_in_batches_and_larger_ones_alone():
     assert sizes[-1] == 1
 
 
+def test_of_numbers_of_half_the_size_twice_as_many_frames_go_at_a_time():
+    network = create_model("fid_storm", upsampling_factor=8)
+    size = {"height": 64, "width": 64}
+    per_frame = 64**2 * activation_bytes_per_pixel(network)
+    assert plan_portion(network, CPU, **size).batch_size == 64 * 2**20 // per_frame
+    in_16_bits = plan_portion(network, CPU, **size, value_bytes=2)
+    assert in_16_bits.batch_size == 2 * 64 * 2**20 // per_frame
+    assert plan_portion(network, CPU, **size, batch_size=3, value_bytes=2).batch_size == 3
+
+
 def test_what_the_user_gives_is_kept():
     network = create_model("fid_storm", upsampling_factor=2)
     portion = plan_portion(network, CPU, height=64, width=64, batch_size=5, tile_size=32)

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 _FRAME_BYTES = 4 * 2**30
 """Activations of one frame above which it is cut into tiles: what 8 GiB of memory can spare."""
 
-_CPU_BATCH_BYTES = 128 * 2**20
+_CPU_BATCH_BYTES = 64 * 2**20
 """Activations of a batch on a CPU.
 
-Fewer frames at a time cost a tenth, since each step beside the network is set up for them again;
-many more are slower in most networks, whose activations then leave the cache.
+More frames at a time are slower in most networks, whose activations then leave the cache, and take
+more memory; fewer of them make more steps beside the network.
 """
 
 _STREAMED_PIXELS = 256**2
@@ -94,6 +94,7 @@ def plan_portion(
     width: int,
     batch_size: int | None = None,
     tile_size: int | None = None,
+    value_bytes: int = 4,
 ) -> Portion:
     """Choose what is not given such that it is fast and fits into the memory.
 
@@ -107,8 +108,10 @@ def plan_portion(
         Size of a frame in camera pixels.
     batch_size, tile_size
         As in `Portion`, or ``None`` to choose: whole frames if the activations of one stay within
-        4 GiB, and as many frames at a time as have 128 MiB of activations on a CPU, a quarter of
+        4 GiB, and as many frames at a time as have 64 MiB of activations on a CPU, a quarter of
         the free memory on a CUDA device and 2 GiB on another one, but not more than 64.
+    value_bytes
+        Of a number in the activations: 2 if they have 16 bits.
 
     Returns
     -------
@@ -116,7 +119,7 @@ def plan_portion(
         On a CPU, with as many batches side by side as PyTorch has threads, if they are small and
         have at most 4 GiB of activations together; else with one.
     """
-    pixel_bytes = activation_bytes_per_pixel(network)
+    pixel_bytes = activation_bytes_per_pixel(network) * value_bytes // 4
     if tile_size is None and height * width * pixel_bytes > _FRAME_BYTES:
         side = math.isqrt(_FRAME_BYTES // pixel_bytes)
         tile_size = max(SMALLEST_TILE_PX, side - 2 * network.halo)

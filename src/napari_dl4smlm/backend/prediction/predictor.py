@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
     from napari_dl4smlm.backend.acquisition.frames import FrameStack
     from napari_dl4smlm.backend.models.model_file import TrainedModel
-    from napari_dl4smlm.backend.prediction.backends.candidates import RunnableNetwork
+    from napari_dl4smlm.backend.prediction.backends.candidates import Candidate, RunnableNetwork
     from napari_dl4smlm.backend.prediction.events import PredictionEvent
     from napari_dl4smlm.backend.prediction.memory import Portion
 
@@ -116,7 +117,8 @@ class Predictor:
         self._device = select_device(self._config.device)
         self._reference = prepare(model.network, self._device)
         self._choice = Choice(REFERENCE, self._reference)
-        self._portion = plan_portion(
+        self._plan = partial(
+            plan_portion,
             model.network,
             self._device,
             height=movie.height,
@@ -124,6 +126,7 @@ class Predictor:
             batch_size=self._config.batch_size,
             tile_size=self._config.tile_size,
         )
+        self._portion = self._plan()
         self._selection = Selection(
             model,
             self._config,
@@ -183,6 +186,7 @@ class Predictor:
         """
         with self._streams() as streams:
             self._choice = self._choose_network(streams)
+            self._portion = self._portion_of(self._choice.candidate)
             yield self._started()
             began = time.perf_counter()
             first = yield from self._predict_from(self.frames.start, streams, began)
@@ -301,6 +305,14 @@ class Predictor:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
         return None
+
+    def _portion_of(self, candidate: Candidate) -> Portion:
+        """Return what goes through a network at a time: more frames of numbers of half the size."""
+        if candidate.precision not in ("bfloat16", "float16") or self._device.type != "cpu":
+            return self._portion
+        if self._portion.tile_size is not None:
+            return self._portion
+        return replace(self._portion, batch_size=self._plan(value_bytes=2).batch_size)
 
     def _reduced(self) -> Portion:
         """Return what may fit, after something has not; it may need another network."""
