@@ -1,4 +1,4 @@
-"""How fast each candidate was when it was tried last, from one prediction to the next."""
+"""How fast each candidate was when it was tried, from one prediction to the next."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _MOST_TRIALS = 200
 
 
 class _Trial(BaseModel, frozen=True, extra="forbid"):
-    """All that the times depend on, and the seconds that a frame took, by candidate."""
+    """All that the times depend on, and the seconds that a frame took, by candidate and trial."""
 
     conditions: dict[str, JsonValue]
-    seconds: dict[str, PositiveFloat]
+    seconds: dict[str, list[PositiveFloat]]
 
 
 _TRIALS = TypeAdapter(list[_Trial])
 
 
-def remembered_seconds(conditions: dict[str, JsonValue]) -> dict[str, float]:
-    """Return the seconds that a frame took under the very same conditions; empty if unknown."""
+def remembered_seconds(conditions: dict[str, JsonValue]) -> dict[str, list[float]]:
+    """Return the seconds that a frame took in each trial under the very same conditions."""
     for trial in _read():
         if trial.conditions == conditions:
             return dict(trial.seconds)
@@ -36,7 +36,7 @@ def remembered_seconds(conditions: dict[str, JsonValue]) -> dict[str, float]:
 
 
 def remember_seconds(conditions: dict[str, JsonValue], seconds: dict[str, float]) -> None:
-    """Remember the seconds that a frame took, in place of what was known of these conditions.
+    """Remember the seconds that a frame took in one more trial.
 
     Parameters
     ----------
@@ -45,8 +45,10 @@ def remember_seconds(conditions: dict[str, JsonValue], seconds: dict[str, float]
     seconds
         By name of the candidate.
     """
+    known = remembered_seconds(conditions)
+    known |= {name: [*known.get(name, []), value] for name, value in seconds.items()}
     others = [trial for trial in _read() if trial.conditions != conditions]
-    trials = [*others, _Trial(conditions=conditions, seconds=seconds)][-_MOST_TRIALS:]
+    trials = [*others, _Trial(conditions=conditions, seconds=known)][-_MOST_TRIALS:]
     # who cannot write there is none the worse for it: the next prediction tries again
     with suppress(OSError):
         _file().parent.mkdir(parents=True, exist_ok=True)
