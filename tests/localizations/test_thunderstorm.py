@@ -95,7 +95,7 @@ def test_the_same_table_in_another_spelling_reads_the_same(tmp_path, exported, r
     assert_same(replace(rewritten, extra={}), replace(exported, extra={}), rtol=0)
 
 
-def test_a_column_with_text_and_one_under_a_name_of_ours_are_left_out(tmp_path):
+def test_a_column_with_text_and_a_second_one_under_a_name_of_ours_are_left_out(tmp_path):
     rows = "frame,x [nm],y [nm],x_nm,comment,z [nm],,z [nm]\n1,2,3,9,fine,4,8,8\n2,3,4,9,7,5,8,8\n"
     localizations = read(tmp_path, rows)
     assert localizations.x_nm.tolist() == [2, 3]
@@ -146,6 +146,21 @@ def test_lengths_are_converted_to_nm(tmp_path, unit, encoding, nm):
     assert localizations.y_nm.tolist() == [4 * nm]
     assert localizations.sigma_nm.tolist() == [0.5 * nm]
     assert localizations.uncertainty_nm.tolist() == [0.25 * nm]
+
+
+def test_our_own_names_of_columns_are_understood(tmp_path):
+    names = ["frame", "y_nm", "x_nm", *OPTIONAL, "id", "detections"]
+    content = f"{','.join(names)}\n1,2,3,{','.join('4' * len(OPTIONAL))},5,6\n"
+    columns = read(tmp_path, content).columns()
+    assert {name: values.tolist() for name, values in columns.items()} == {
+        "frame": [0],
+        "y_nm": [2],
+        "x_nm": [3],
+        **{name: [4] for name in OPTIONAL},
+        "id": [5],
+        "detections": [6],
+    }
+    assert read(tmp_path, "frame,x [nm],y [nm],Photons\n1,2,3,4\n").photons.tolist() == [4]
 
 
 def test_an_intensity_in_camera_counts_is_not_taken_for_photons(tmp_path):

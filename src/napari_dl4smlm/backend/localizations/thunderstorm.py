@@ -91,9 +91,10 @@ def read_thunderstorm(
     Localizations
         Frames from 0 (the file's 1 becomes 0). Positions, ``sigma_nm`` and ``uncertainty_nm`` are
         in nm whatever the file's unit; ``intensity`` becomes ``photons`` and ``offset`` becomes
-        ``background``, both in photons. An optional column without a unit is taken to be in nm or
-        photons; one in a unit with no such equivalent (``[ADU]``) and an unknown one (``z [nm]``,
-        ``chi2``) become extra columns, unless they hold something other than numbers.
+        ``background``, both in photons. Our own names of columns are understood as well. An
+        optional column without a unit is taken to be in nm or photons; one in a unit with no such
+        equivalent (``[ADU]``) and an unknown one (``z [nm]``, ``chi2``) become extra columns,
+        unless they hold something other than numbers.
 
     Raises
     ------
@@ -273,14 +274,17 @@ def _parse_header(path: Path, line: str, pixel_size_nm: float | None) -> _Header
     labels = [cell.strip(" \"'`\n") for cell in line.split(delimiter)]
     cell_index: dict[str, int] = {}
     to_our_unit: dict[str, float] = {}
+    # those who make a table by hand use our own names; any other label goes before them
+    our_index: dict[str, int] = {}
     extra_index: dict[str, int] = {}
     for index, label in enumerate(labels):
         name, _, unit = label.translate(_MICRO).lower().partition("[")
         column, units = _COLUMN_AND_UNITS.get(name.strip(), ("", ()))
         unit = unit.strip(" ]")
         if unit not in units:
-            # a name of ours must not take the place of the column that it stands for
-            if label and label not in _LABEL_AND_FORMAT:
+            if label.lower() in _LABEL_AND_FORMAT:
+                our_index.setdefault(label.lower(), index)
+            elif label:
                 extra_index.setdefault(_writable(label), index)
             continue
         if column in cell_index:
@@ -294,6 +298,7 @@ def _parse_header(path: Path, line: str, pixel_size_nm: float | None) -> _Header
             )
         cell_index[column] = index
         to_our_unit[column] = {"um": 1000.0, "px": pixel_size_nm}.get(unit) or 1.0
+    cell_index = our_index | cell_index
     if not all(name in cell_index for name in _NEEDED):
         raise InputError(
             f"{path} is not a ThunderSTORM table: its columns are {_listed(labels)}. Needed are "
