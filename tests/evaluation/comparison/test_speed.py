@@ -1,5 +1,5 @@
 import sys
-from types import SimpleNamespace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from napari_dl4smlm.backend.evaluation.comparison import speed as module
 from napari_dl4smlm.backend.evaluation.comparison.peak_memory import watch_peak
 from napari_dl4smlm.backend.evaluation.comparison.speed import measure_speed
 from napari_dl4smlm.backend.prediction.config import PredictionConfig
+from napari_dl4smlm.backend.prediction.events import BatchPredicted
 
 
 @pytest.fixture
@@ -23,27 +24,27 @@ def threads():
 @pytest.mark.parametrize(
     ("streams", "seconds"),
     [
-        (1, [100.0, 1.0, 5.0, 2.0]),
+        (1, [100.0, 101.0, 106.0, 108.0, 208.0]),
+        # the second one has overtaken the first, and is told after it
+        (1, [100.0, 106.0, 101.0, 108.0, 208.0]),
         # those that run side by side end at about the same time
-        (2, [100.0, 0.0, 2.0, 0.0, 7.0, 3.0, 4.0, 0.0]),
+        (2, [100.0, 100.0, 102.0, 102.0, 109.0, 112.0, 116.0, 116.0, 117.0, 117.0]),
     ],
 )
 def test_the_first_batches_are_not_timed_and_the_median_of_the_others_is_told(
     candidate, movie, monkeypatch, threads, streams, seconds
 ):
     threads(streams)
-    spent = iter(seconds)
-    now = [0.0]
+    computed_at = iter(seconds)
     real = module.Predictor.events
 
     def events(self):
         for event in real(self):
-            if type(event).__name__ == "BatchPredicted":
-                now[0] += next(spent)
+            if isinstance(event, BatchPredicted):
+                event = replace(event, computed_at=next(computed_at))
             yield event
 
     monkeypatch.setattr(module.Predictor, "events", events)
-    monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     config = PredictionConfig(device="cpu", batch_size=10)
     short = open_frames(movie.read(0, 2)[:, :16, :16], pixel_size_nm=100.0)
     speed = measure_speed(candidate("a").model, short, config, repeats=3)

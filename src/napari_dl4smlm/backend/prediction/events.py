@@ -66,6 +66,9 @@ class BatchPredicted:
         Frames predicted so far, and in all.
     frames_per_second
         Mean since the start.
+    computed_at
+        When the work on them was done, in seconds of `time.perf_counter`. They are told in order,
+        so that some wait for others.
     density_maps
         Shape (frames, f Y, f X), emitters per fine pixel; ``None`` unless the maps were asked for.
     """
@@ -76,6 +79,7 @@ class BatchPredicted:
     n_frames: int
     frames_per_second: float
     seconds_left: float
+    computed_at: float
     density_maps: NDArray[np.float32] | None
 
 

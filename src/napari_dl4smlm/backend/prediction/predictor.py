@@ -281,6 +281,7 @@ class Predictor:
             n_frames=n_frames,
             frames_per_second=done / seconds,
             seconds_left=(n_frames - done) * seconds / done,
+            computed_at=result.computed_at,
             density_maps=result.density_maps,
         )
 
@@ -341,6 +342,7 @@ class Predictor:
             density=(maps.sum(0) / amplitude).cpu().numpy(),
             localizations=self._calibrated(peaks),
             density_maps=(self._blur(maps) / amplitude).cpu().numpy() if self._keep_maps else None,
+            computed_at=time.perf_counter(),
         )
 
     def _calibrated(self, peaks: Localizations) -> Localizations:
@@ -441,3 +443,4 @@ class _BatchResult(NamedTuple):
     density: NDArray[np.float32]
     localizations: Localizations
     density_maps: NDArray[np.float32] | None
+    computed_at: float

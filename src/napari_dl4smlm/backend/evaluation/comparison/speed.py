@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import time
 from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import TYPE_CHECKING
@@ -22,6 +21,8 @@ from napari_dl4smlm.backend.prediction.events import (
 from napari_dl4smlm.backend.prediction.predictor import Predictor
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from napari_dl4smlm.backend.acquisition.frames import FrameStack
     from napari_dl4smlm.backend.models.model_file import TrainedModel
     from napari_dl4smlm.backend.prediction.config import PredictionConfig
@@ -93,33 +94,39 @@ def measure_speed(
     started = next(predictor.events())
     assert isinstance(started, PredictionStarted)
     used: PredictionStarted | BatchReduced = started
+    # the first ones, those that are timed, and as many of which some may overtake these
+    rounds = repeats + 2
     # twice as many as it takes, should it begin anew with smaller batches
-    count = 2 * started.batch_size * started.streams * (repeats + 1)
+    count = 2 * started.batch_size * started.streams * rounds
     predictor = Predictor(model, _repeated(frames, count), config)
-    seconds_per_frame: list[float] = []
-    side_by_side: list[int] = []
-    began = time.perf_counter()
+    done: list[tuple[float, int]] = []
     for event in predictor.events():
         match event:
-            case PredictionStarted():
-                began = time.perf_counter()
             case BatchReduced():
                 used = event
-                seconds_per_frame.clear()
-                side_by_side.clear()
-                began = time.perf_counter()
+                done.clear()
             case BatchPredicted():
-                side_by_side.append(len(event.frames))
-        if len(side_by_side) == used.streams:
-            ended = time.perf_counter()
-            seconds_per_frame.append((ended - began) / sum(side_by_side))
-            side_by_side.clear()
-            began = ended
-        if len(seconds_per_frame) > repeats:
+                done.append((event.computed_at, len(event.frames)))
+        if len(done) == used.streams * rounds:
             break
-    ms = 1000 * np.array(seconds_per_frame[1:])
+    ms = 1000 * _seconds_per_frame(done, used.streams)[:repeats]
     times = Score(float(np.median(ms)), "repeats", ms)
     return Speed(str(device), used.batch_size, used.tile_size, used.streams, times, peak())
+
+
+def _seconds_per_frame(done: list[tuple[float, int]], streams: int) -> NDArray[np.float64]:
+    """Return the times from one round of batches side by side to the next.
+
+    Parameters
+    ----------
+    done
+        When each batch was computed, and how many frames it had.
+    streams
+        Batches in a round.
+    """
+    whole = len(done) // streams * streams
+    ended, n_frames = np.array(sorted(done)[:whole]).reshape(-1, streams, 2).transpose(2, 0, 1)
+    return np.diff(ended[:, -1]) / n_frames[1:].sum(axis=1)
 
 
 def _repeated(frames: FrameStack, count: int) -> FrameStack:
