@@ -7,6 +7,7 @@ from scipy.ndimage import center_of_mass
 from napari_dl4smlm.backend.acquisition.frames import open_frames
 from napari_dl4smlm.backend.acquisition.normalization import Normalization
 from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.backend.localizations.density_map import render_density_map
 from napari_dl4smlm.backend.localizations.table import Localizations
 from napari_dl4smlm.backend.localizations.thunderstorm import write_thunderstorm
 from napari_dl4smlm.backend.training.config import DataConfig
@@ -14,7 +15,7 @@ from napari_dl4smlm.backend.training.data import open_training_data
 from napari_dl4smlm.backend.training.datasets import PatchGrid
 from napari_dl4smlm.backend.training.division import split_frames
 from napari_dl4smlm.backend.training.filmed import FilmedData
-from napari_dl4smlm.backend.training.truth import Patch, position_truth
+from napari_dl4smlm.backend.training.truth import Patch, image_truth, position_truth
 
 IDENTITY = Normalization(offset=0, scale=1, background=0, brightest=1)
 PIXEL_NM = 100.0
@@ -260,6 +261,51 @@ def test_a_patch_of_an_image_truth_is_cut_where_the_frame_is(folders):
     with open_pairs(folders) as data:
         part = data.truth.render(Patch(0, 3, 5, 8, 7), 0.0)
     np.testing.assert_array_equal(part, whole[12:44, 20:48])
+
+
+def drawn(generator, *, sigma_px, per_frame, n_frames=20, side=128):
+    """Density maps of emitters at places anywhere, and how many there are."""
+    maps = [
+        render_density_map(
+            generator.uniform(0, side, (per_frame, 2)),
+            height=side,
+            width=side,
+            pixel_size_nm=1.0,
+            upsampling_factor=1,
+            sigma_px=sigma_px,
+        )
+        for _ in range(n_frames)
+    ]
+    return np.stack(maps)
+
+
+@pytest.mark.parametrize("unit", [1, 255, 40.5, 1e-4])
+@pytest.mark.parametrize("sigma_px", [0, 1, 1.5])
+def test_true_images_count_emitters_whatever_their_unit(sigma_px, unit):
+    # 40 in 128 x 128 px: some share a pixel, and many have neighbours
+    maps = drawn(np.random.default_rng(0), sigma_px=sigma_px, per_frame=40)
+    whole = Patch(3, 0, 0, 128, 128)
+    truth = image_truth(open_frames(unit * maps), upsampling_factor=1)
+    np.testing.assert_allclose(truth.render(whole, 0), maps[3], rtol=0.02, atol=1e-6)
+    assert truth.count_emitters(whole) == pytest.approx(40, abs=1)
+
+
+def test_two_emitters_in_one_pixel_do_not_halve_the_others():
+    maps = np.zeros((2, 64, 64), np.uint8)
+    maps[0, 10::20, 10::20] = 1
+    maps[1, 30, 30] = 2
+    truth = image_truth(open_frames(maps), upsampling_factor=2)
+    assert truth.count_emitters(Patch(0, 0, 0, 32, 32)) == 9
+    assert truth.count_emitters(Patch(1, 0, 0, 32, 32)) == 2
+    # elsewhere than the corner of the patch that holds it
+    assert truth.count_emitters(Patch(1, 0, 0, 15, 32)) == 0
+
+
+def test_discs_that_never_lie_alone_count_as_one_each():
+    maps = np.zeros((1, 12, 12), np.float32)
+    maps[0, 1:4, 1:4] = maps[0, 1:4, 7:10] = maps[0, 7:10, 4:7] = 5
+    truth = image_truth(open_frames(maps), upsampling_factor=1)
+    assert truth.count_emitters(Patch(0, 0, 0, 12, 12)) == 3
 
 
 def test_files_without_a_partner_are_named(folders):

@@ -156,7 +156,7 @@ def _truth(
         )
     infer_upsampling_factor(frames, truth, upsampling_factor)
     # the unit of the images does not matter, since the predictions are scaled to their sum
-    return ImageTruth(truth, upsampling_factor=upsampling_factor, brightest=1.0)
+    return ImageTruth(truth, upsampling_factor=upsampling_factor, per_emitter=1.0)
 
 
 def _require_emitters(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+import scipy
 
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.density_map import render_density_map
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_dl4smlm.backend.acquisition.frames import FrameStack
+
+
+# in fine pixels: what belongs to a spot, if there is no other one
+_SPOT_RADIUS = 6
+_ENOUGH_SPOTS = 1000
 
 
 @dataclass(frozen=True)
@@ -120,9 +126,8 @@ class PositionTruth:
 class ImageTruth:
     """Truth from images that are already on the fine grid.
 
-    Their brightest pixel counts as one emitter, so that images of 0 and 255 train as those of 0
-    and 1 do. They are taken as they are: for the L1L2 loss they should show single bright pixels,
-    for the weighted losses a small Gaussian for each emitter.
+    Their shapes are taken as they are: for the L1L2 loss, which blurs them, they should show single
+    bright pixels, for the weighted losses a small Gaussian for each emitter.
 
     Parameters
     ----------
@@ -130,14 +135,14 @@ class ImageTruth:
         Truth, one image a frame.
     upsampling_factor
         Fine pixels per camera pixel.
-    brightest
-        Value of the brightest pixel of all images.
+    per_emitter
+        What one emitter adds to the sum of an image.
     """
 
-    def __init__(self, images: FrameStack, *, upsampling_factor: int, brightest: float) -> None:
+    def __init__(self, images: FrameStack, *, upsampling_factor: int, per_emitter: float) -> None:
         self._images = images
         self._upsampling_factor = upsampling_factor
-        self._brightest = brightest
+        self._per_emitter = per_emitter
 
     def render(self, patch: Patch, sigma_px: float) -> NDArray[np.float32]:
         """Return the image of a patch; ``sigma_px`` was chosen by whoever drew the images."""
@@ -146,11 +151,11 @@ class ImageTruth:
         rows = slice(patch.top * f, (patch.top + patch.height) * f)
         columns = slice(patch.left * f, (patch.left + patch.width) * f)
         part: NDArray[np.float32] = image[rows, columns].astype(np.float32)
-        return part / np.float32(self._brightest)
+        return part / np.float32(self._per_emitter)
 
     def count_emitters(self, patch: Patch) -> int:
-        """Return how many pixels of a patch are at least half as bright as the brightest one."""
-        return int(np.count_nonzero(self.render(patch, 0) >= 0.5))
+        """Return how many emitters make up the sum of a patch."""
+        return round(float(self.render(patch, 0).sum(dtype=np.float64)))
 
     def positions_nm(self, patch: Patch) -> None:
         """Positions are not known: what an image shows may be emitters of any shape."""
@@ -194,14 +199,56 @@ def position_truth(
 
 
 def image_truth(images: FrameStack, *, upsampling_factor: int) -> ImageTruth:
-    """Look for the brightest pixel of all true images.
+    """Measure how bright an emitter is in true images, of which nobody tells the unit.
+
+    It is the median sum of spots that are alone: of bright pixels, of Gaussians, whatever their
+    height. Where none is alone, it is the mean.
+
+    Parameters
+    ----------
+    images
+        Truth, one image a frame, in any unit.
+    upsampling_factor
+        Fine pixels per camera pixel.
 
     Raises
     ------
     InputError
         No pixel is above 0.
     """
-    brightest = max(float(batch.max()) for _, batch in images.batches(64))
-    if not brightest > 0:
+    total, n_spots, lone = 0.0, 0, list[float]()
+    # anywhere in the movie, since emitters may bleach
+    for number in np.random.default_rng(0).permutation(images.n_frames):
+        (image,) = images.read(int(number), int(number) + 1).astype(np.float64)
+        spots = _spots(image)
+        total += float(image.sum())
+        n_spots += len(spots)
+        lone += _lone_sums(image, spots)
+        if len(lone) >= _ENOUGH_SPOTS:
+            break
+    if not n_spots:
         raise InputError(f"{images.name} has no pixel above 0; there is nothing to learn from.")
-    return ImageTruth(images, upsampling_factor=upsampling_factor, brightest=brightest)
+    per_emitter = float(np.median(lone)) if lone else total / n_spots
+    return ImageTruth(images, upsampling_factor=upsampling_factor, per_emitter=per_emitter)
+
+
+def _spots(image: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return row and column (N, 2) of what is brighter than all around it."""
+    is_highest = (image > 0) & (image == scipy.ndimage.maximum_filter(image, 3))
+    # neighbours of the same height belong to one spot
+    labels, count = scipy.ndimage.label(is_highest, np.ones((3, 3)))
+    centres = scipy.ndimage.center_of_mass(is_highest, labels, range(1, count + 1))
+    return np.array(centres).reshape(-1, 2).round().astype(np.intp)
+
+
+def _lone_sums(image: NDArray[np.float64], spots: NDArray[np.intp]) -> list[float]:
+    """Return the sums of the image around spots that are alone there."""
+    inside = (spots >= _SPOT_RADIUS) & (spots < np.array(image.shape) - _SPOT_RADIUS)
+    near = scipy.spatial.cKDTree(spots).query_ball_point(
+        spots, _SPOT_RADIUS, p=np.inf, return_length=True
+    )
+    around = [
+        tuple(slice(place - _SPOT_RADIUS, place + _SPOT_RADIUS + 1) for place in spot)
+        for spot in spots[inside.all(axis=1) & (near == 1)]
+    ]
+    return [float(image[window].sum()) for window in around]
