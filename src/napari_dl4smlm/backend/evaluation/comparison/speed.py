@@ -126,7 +126,8 @@ def _seconds_per_frame(done: list[tuple[float, int]], streams: int) -> NDArray[n
     """
     whole = len(done) // streams * streams
     ended, n_frames = np.array(sorted(done)[:whole]).reshape(-1, streams, 2).transpose(2, 0, 1)
-    return np.diff(ended[:, -1]) / n_frames[1:].sum(axis=1)
+    seconds: NDArray[np.float64] = np.diff(ended[:, -1]) / n_frames[1:].sum(axis=1)
+    return seconds
 
 
 def _repeated(frames: FrameStack, count: int) -> FrameStack:
