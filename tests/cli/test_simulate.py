@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import tifffile
@@ -5,11 +7,14 @@ import yaml
 from click.testing import CliRunner
 
 from napari_dl4smlm.backend.acquisition.frames import open_frames
+from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.thunderstorm import read_thunderstorm
 from napari_dl4smlm.backend.models.model_file import load_model
 from napari_dl4smlm.backend.simulation.config import MovieConfig
 from napari_dl4smlm.backend.simulation.simulator import SimulatedMovie
+from napari_dl4smlm.backend.training.config import TrainingJob
 from napari_dl4smlm.cli import main
+from napari_dl4smlm.cli.train import job_values, run_job
 
 
 @pytest.fixture
@@ -111,3 +116,56 @@ def test_the_calibrated_threshold_is_what_predict_uses_by_default(run, tmp_path)
     calibrated = load_model(tmp_path / "model.safetensors").card.calibration.threshold
     with tifffile.TiffFile(tmp_path / "p/reconstruction.tif") as tiff:
         assert f'"threshold": {calibrated}' in tiff.imagej_metadata["Info"]
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("simulation: 5", ["--density=2"], "`simulation` in the config must hold named values"),
+        ("simulation: [1]", ["--density=2"], "`simulation` .* not \\[1\\]"),
+        ("simulation: {background: 5}", ["--background=3"], "`background` .* not 5"),
+        ("simulation: {psf: 5}", ["--psf-sigma-nm=120"], "`psf` .* not 5"),
+        ("simulation: {background: {photons: 1.0e30}}", [], "1e\\+30 is above 1e\\+09"),
+    ],
+)
+def test_a_config_that_holds_something_else_is_refused_in_one_line(
+    tmp_path, text, options, message
+):
+    (tmp_path / "s.yaml").write_text(text)
+    arguments = ["simulate", f"--out={tmp_path / 's'}", f"--config={tmp_path / 's.yaml'}", *options]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert re.search(message, result.stderr), result.stderr
+
+
+def test_a_section_that_holds_no_values_is_no_default(tmp_path):
+    (tmp_path / "job.yaml").write_text('training: "epochs: 1"')
+    result = CliRunner().invoke(main, ["train", "--simulate", f"--config={tmp_path / 'job.yaml'}"])
+    assert result.exit_code == 2
+    assert "`training` in the config must hold named values, not 'epochs: 1'" in result.stderr
+
+
+def test_a_simulation_replaces_a_saved_movie_with_all_that_is_about_it():
+    saved = {
+        "data": {
+            "movie": "m.tif",
+            "localizations": "m.csv",
+            "frames": "0:4",
+            "validation_frames": "4:6",
+            "pixel_size_nm": 100,
+            "upsampling_factor": 2,
+        }
+    }
+    values = job_values(saved, None, "random emitters", {})
+    assert values["data"] == {"simulation": {}, "upsampling_factor": 2}
+    assert job_values(saved, None, None, {})["data"] == saved["data"]
+
+
+def test_of_processes_that_train_together_one_saves_the_options(tmp_path, monkeypatch):
+    data = {"simulation": {}, "simulated_validation_frames": 1}
+    job = TrainingJob(data=data, out=tmp_path)
+    for rank, exists in (("1", False), ("0", True)):
+        monkeypatch.setenv("RANK", rank)
+        with pytest.raises(InputError, match="is a folder"):
+            run_job(job, resume=False, save_config=tmp_path / "job.yaml")
+        assert (tmp_path / "job.yaml").exists() == exists

@@ -202,3 +202,24 @@ def test_impossible_parameters_are_refused_by_name(values, message):
 def test_an_impossible_movie_is_refused_by_name(values):
     with pytest.raises(ValidationError, match=next(iter(values))):
         MovieConfig(**values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"background": {"photons": 1e30}},
+        {"background": {"texture": 1e200}},
+        {"photons": {"kind": "uniform", "low": 1, "high": 1e30}},
+        {"photons": {"kind": "lognormal", "mean": 100, "relative_sd": 1e200}},
+        {"pixel_variation": {"gain_relative_sd": 1e200}},
+    ],
+)
+def test_what_no_camera_takes_is_refused(values):
+    with pytest.raises(ValueError, match="the most that can be simulated"):
+        SimulationConfig(**values)
+
+
+def test_blinks_too_short_to_count_are_refused():
+    config = SimulationConfig(density=1, blinking={"on_frames": 1e-9})
+    with pytest.raises(InputError, match=r"with blinks of 1e-09 frames, .* longer on_frames"):
+        Simulator(config).scene(np.random.default_rng(0), height=16, width=16)

@@ -10,7 +10,8 @@ from scipy.ndimage import gaussian_filter
 from napari_dl4smlm.backend.acquisition.normalization import Normalization
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.models.layers import Layer
-from napari_dl4smlm.backend.models.model_file import load_model
+from napari_dl4smlm.backend.models.model_file import load_model, load_training_state
+from napari_dl4smlm.backend.training.clock import Clock
 from napari_dl4smlm.backend.training.config import DistillationConfig, DistillationJob
 from napari_dl4smlm.backend.training.datasets import load_batch
 from napari_dl4smlm.backend.training.events import (
@@ -502,3 +503,58 @@ def test_the_student_does_not_replace_its_teacher():
             distillation={"teacher": "models/../m.safetensors"},
             out="models/../m.safetensors",
         )
+
+
+@pytest.mark.parametrize(
+    ("teacher", "student"),
+    [
+        ("t.safetensors", "sub/../t.safetensors"),
+        ("m.last.safetensors", "m.safetensors"),
+        ("hard.safetensors", "t.safetensors"),
+    ],
+)
+def test_no_model_of_the_student_replaces_its_teacher_whatever_it_is_called(
+    make_trainer, save_teacher, tmp_path, teacher, student
+):
+    save_teacher("t")
+    save_teacher("m.last")
+    (tmp_path / "sub").mkdir()
+    if teacher == "hard.safetensors":
+        (tmp_path / teacher).hardlink_to(tmp_path / student)
+    for resume in (False, True):
+        with pytest.raises(InputError, match="is the teacher"):
+            make_trainer(
+                student.removesuffix(".safetensors"), teacher=tmp_path / teacher, resume=resume
+            )
+
+
+def test_the_test_of_the_teacher_leaves_most_of_the_time_limit(
+    make_trainer, config, monkeypatch, tmp_path
+):
+    ticks = itertools.count()
+    monkeypatch.setattr("time.monotonic", lambda: 0.0)
+    monkeypatch.setattr(Clock, "_elapsed", lambda clock: float(next(ticks)))
+    # a tenth of it is over after the first batch
+    config = config.model_copy(update={"max_minutes": 1 / 60})
+    trainer = make_trainer(config=config, stages="transfer")
+    events = list(trainer.events())
+    assert [(e.patches, e.total) for e in of_type(TeacherTested, events)] == [(4, 4)]
+    lowest, highest = trainer._course._teacher.error_range
+    assert 0 < lowest < highest
+    assert (
+        load_training_state(tmp_path / "student.last.safetensors")[0]["course.error_range"][0] > 0
+    )
+
+
+@pytest.mark.parametrize("taught", ["residual_blocks", "tail.to_2x"])
+def test_hints_in_another_order_resume_what_they_have_learned(
+    make_trainer, config, tmp_path, taught
+):
+    hints = {"stem": "stem", taught: "residual_blocks"}
+    list(make_trainer("whole", stages="hint", hints=hints).events())
+    stop_after(make_trainer("resumed", stages="hint", hints=hints), StepFinished, 4)
+    swapped = dict(reversed(hints.items()))
+    list(make_trainer("resumed", stages="hint", hints=swapped, resume=True).events())
+    assert_equal_weights(
+        weights(tmp_path / "whole.last.safetensors"), weights(tmp_path / "resumed.last.safetensors")
+    )

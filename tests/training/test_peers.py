@@ -16,6 +16,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.models.model_file import load_model
 from napari_dl4smlm.backend.training.peers import Peers
 from napari_dl4smlm.backend.training.trainer import Trainer
@@ -143,8 +144,6 @@ def test_all_stop_after_the_same_step_when_one_is_asked_to_and_go_on_together(tm
 
 
 def test_a_peer_that_never_comes_is_an_error_in_one_line(tmp_path, monkeypatch):
-    from napari_dl4smlm.backend.errors import InputError
-
     def refuse(*arguments):
         raise RuntimeError("connection refused")
 
@@ -200,3 +199,56 @@ def test_who_is_asked_to_stop_after_the_others_were_asked_goes_on_with_them(
     monkeypatch.setattr(trainer._peers, "any", answer_then_interrupt)
     assert not trainer._is_to_stop()
     assert trainer._is_to_stop()
+
+
+def test_what_the_first_process_cannot_do_is_an_error_of_all(monkeypatch):
+    """Two threads stand for two processes."""
+    barrier = threading.Barrier(2)
+    sent = []
+
+    def broadcast(values, src, device):
+        del src, device
+        if threading.current_thread().name == "0":
+            sent.append(values[0])
+        barrier.wait(120)
+        values[0] = sent[0]
+
+    def save():
+        raise InputError("no space left")
+
+    monkeypatch.setattr(torch.distributed, "broadcast_object_list", broadcast)
+    told = {}
+
+    def work(rank):
+        try:
+            Peers(rank, 2).of_first(save)
+        except InputError as error:
+            told[rank] = str(error)
+
+    threads = [threading.Thread(target=work, args=(rank,), name=str(rank)) for rank in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert told == {0: "no space left", 1: "no space left"}
+
+
+@pytest.mark.parametrize("ask", ["mean", "of_first", "average_gradients"])
+def test_a_process_that_is_gone_is_an_error_in_one_line(monkeypatch, ask):
+    def close(*arguments, **options):
+        raise RuntimeError("Connection closed by peer")
+
+    monkeypatch.setattr(torch.distributed, "all_reduce", close)
+    monkeypatch.setattr(torch.distributed, "broadcast_object_list", close)
+    weight = torch.nn.Parameter(torch.ones(2))
+    weight.grad = torch.ones(2)
+    argument = {"mean": 1.0, "of_first": lambda: None, "average_gradients": [weight]}[ask]
+    with pytest.raises(InputError, match="Another process of this training ended"):
+        getattr(Peers(1, 2), ask)(argument)
+
+
+def test_each_process_normalizes_by_its_own_share_but_on_gpus():
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert [Peers(0, 1, cpu).fewest_normalized(n) for n in (1, 5)] == [1, 5]
+    assert [Peers(0, 2, cpu).fewest_normalized(n) for n in (1, 3, 4)] == [1, 1, 2]
+    assert Peers(0, 2, gpu).fewest_normalized(3) == 3

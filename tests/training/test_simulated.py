@@ -136,3 +136,19 @@ def test_what_trained_a_model_can_be_told_from_its_record():
     assert record["simulation"]["density"] == [1, 2]
     again = DataConfig(simulation=record["simulation"])
     assert again.simulation.density == (1, 2)
+
+
+def test_the_record_knows_the_files_of_a_simulation_by_what_they_hold(tmp_path):
+    def record(brightness):
+        image = np.zeros((9, 9), np.float32)
+        image[3:6, 3:6] = 1
+        image[4, 4] = brightness
+        np.save(tmp_path / "bead.npy", image)
+        psf = {"kind": "measured", "image": tmp_path / "bead.npy", "pixel_size_nm": 50}
+        return simulated(frames=1, density=2, psf=psf).record()
+
+    first, same, other = record(5), record(5), record(6)
+    assert first == same
+    assert first["simulation"] == other["simulation"]
+    assert first["simulation_fingerprint"] != other["simulation_fingerprint"]
+    assert "simulation_fingerprint" not in simulated(frames=1).record()

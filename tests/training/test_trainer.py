@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 import torch
 
+from napari_dl4smlm.backend.acquisition.frames import open_frames
 from napari_dl4smlm.backend.errors import DeviceError, InputError
 from napari_dl4smlm.backend.models.model_file import load_model
-from napari_dl4smlm.backend.training.config import DataConfig
+from napari_dl4smlm.backend.simulation.config import MovieConfig
+from napari_dl4smlm.backend.simulation.simulator import SimulatedMovie
+from napari_dl4smlm.backend.training.config import DataConfig, TrainingConfig
 from napari_dl4smlm.backend.training.data import open_training_data
 from napari_dl4smlm.backend.training.events import (
     EpochFinished,
@@ -18,8 +21,9 @@ from napari_dl4smlm.backend.training.events import (
     TrainingStarted,
     TrainingStopped,
 )
+from napari_dl4smlm.backend.training.filmed import FilmedData
 from napari_dl4smlm.backend.training.trainer import Trainer, TrainingDivergedError
-from napari_dl4smlm.backend.training.truth import Patch
+from napari_dl4smlm.backend.training.truth import Patch, image_truth, position_truth
 
 
 def weights(path):
@@ -383,3 +387,108 @@ def test_a_full_disk_is_reported_and_the_old_model_survives(
     with pytest.raises(InputError, match="No space left on device"):
         list(events)
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == kept
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("results", r"results is a folder. .*results.model.safetensors"),
+        ("results/..", r"is a folder. Name a file in it"),
+        ("movie.tif", r"movie.tif does not end as .* movie.tif.safetensors"),
+        ("taken.safetensors", r"taken.last.safetensors, where the last model goes, is a folder"),
+    ],
+)
+def test_a_model_takes_the_place_of_no_folder_and_no_other_file(
+    tiny_data, tiny_config, tmp_path, name, message
+):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "taken.last.safetensors").mkdir()
+    (tmp_path / "movie.tif").touch()
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(InputError, match=message):
+        Trainer(tiny_data, tiny_config, tmp_path / name)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_no_file_can_be_named_in_the_folder_one_is_in(tiny_data, tiny_config):
+    for name in (".", ".."):
+        with pytest.raises(InputError, match="is a folder"):
+            Trainer(tiny_data, tiny_config, name)
+
+
+def test_resuming_with_another_truth_is_refused(tiny_data, tiny_config, tmp_path):
+    path = tmp_path / "m.safetensors"
+    list(Trainer(tiny_data, changed(tiny_config, epochs=1, max_minutes=1e-9), path).events())
+    other = SimulatedMovie(MovieConfig(frames=8, height=16, width=16, seed=1)).truth
+    frames = tiny_data.frames
+    message = "trained with other positions, true images or pixel size"
+    for changes in (
+        {"truth": position_truth(frames, other, upsampling_factor=2)},
+        {"pixel_size_nm": 101.0},
+    ):
+        with pytest.raises(InputError, match=message):
+            Trainer(replace(tiny_data, **changes), tiny_config, path, resume=True)
+
+
+def test_a_training_from_before_there_were_fingerprints_of_the_truth_resumes(
+    tiny_data, tiny_config, tmp_path, monkeypatch
+):
+    path = tmp_path / "m.safetensors"
+    record = {k: v for k, v in tiny_data.record().items() if k != "truth_fingerprint"}
+    with monkeypatch.context() as earlier:
+        earlier.setattr(FilmedData, "record", lambda data: record)
+        list(Trainer(tiny_data, changed(tiny_config, epochs=1, max_minutes=1e-9), path).events())
+    Trainer(tiny_data, tiny_config, path, resume=True)
+
+
+def test_the_fingerprint_of_a_truth_does_not_depend_on_the_order_of_its_rows(tiny_data):
+    movie = SimulatedMovie(MovieConfig(frames=8, height=16, width=16, simulation={"density": 1.6}))
+    backwards = position_truth(tiny_data.frames, movie.truth[::-1], upsampling_factor=2)
+    assert replace(tiny_data, truth=backwards).record() == tiny_data.record()
+
+
+def test_the_fingerprint_of_true_images_is_of_their_pixels():
+    def record(brighter):
+        stack = np.zeros((3, 16, 16), np.float32)
+        stack[:, 3, 4] = 1
+        stack[2, 5, 5] += brighter
+        images = open_frames(stack)
+        truth = image_truth(images, upsampling_factor=1)
+        return FilmedData(images, truth, 1, None, (0, 1), (2,)).record()["truth_fingerprint"]
+
+    assert record(0.0) == record(0.0) != record(0.5)
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "size", "patches"),
+    [("u_storm", {"depth": 3, "channels": 1}, 8, 5), ("deep_storm", {"channels": 1}, 8, 17)],
+)
+def test_a_step_with_a_single_value_to_normalize_by_is_refused(
+    tiny_data, tiny_config, tmp_path, model, options, size, patches
+):
+    coarse = replace(tiny_data, upsampling_factor=1)
+    config = changed(
+        tiny_config,
+        model=model,
+        model_options=options,
+        patch_size=size,
+        batch_size=4,
+        patches_per_epoch=patches,
+    )
+    with pytest.raises(InputError, match=r"8 x 8 px is one cell of .* cannot learn from one value"):
+        Trainer(coarse, config, tmp_path / "m.safetensors")
+    Trainer(coarse, changed(config, patches_per_epoch=6), tmp_path / "m.safetensors")
+    Trainer(coarse, changed(config, patch_size=9), tmp_path / "m.safetensors")
+
+
+def test_a_model_larger_than_memory_is_said_so(tiny_data, tiny_config, tmp_path):
+    options = {"blocks": 1, "channels": 10**12}
+    with pytest.raises(InputError, match=r"does not suffice for the model fid_storm .* channels"):
+        Trainer(tiny_data, changed(tiny_config, model_options=options), tmp_path / "m.safetensors")
+
+
+def test_a_seed_beyond_those_of_pytorch_and_an_upsampling_among_the_options_are_refused():
+    with pytest.raises(ValueError, match="less than or equal to 9223372036854775807"):
+        TrainingConfig(seed=2**63)
+    with pytest.raises(ValueError, match="give it as --upsampling"):
+        TrainingConfig(model_options={"upsampling_factor": 4})

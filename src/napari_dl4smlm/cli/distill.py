@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from napari_dl4smlm.backend.config_file import build, read_config, write_config
+from napari_dl4smlm.backend.config_file import build, read_config
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.training.config import (
     DataConfig,
@@ -85,6 +85,4 @@ def distill(
     if "teacher" not in values["distillation"]:
         raise InputError("There is no teacher: give the file of a trained model with --teacher.")
     job = build(DistillationJob, values)
-    if save_config is not None:
-        write_config(save_config, job.to_dict())
-    run_job(job, resume=resume, distillation=job.distillation)
+    run_job(job, resume=resume, save_config=save_config, distillation=job.distillation)

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from napari_dl4smlm.backend.config_file import build, read_config, write_config
 from napari_dl4smlm.backend.simulation.config import MovieConfig
 from napari_dl4smlm.backend.simulation.structures import STRUCTURES
+from napari_dl4smlm.cli.config_sections import section
 from napari_dl4smlm.cli.options import report_errors
 
 if TYPE_CHECKING:
@@ -102,26 +103,19 @@ def _with_options(saved: dict[str, Any], options: dict[str, Any]) -> dict[str, A
     if "size" in given:
         movie |= {"height": given["size"], "width": given["size"]}
     movie |= {name: given[name] for name in ("frames", "seed") if name in given}
-    simulation = dict(movie.get("simulation") or {})
+    simulation = section(movie, "simulation")
     for name in ("density", "structure", "pixel_size_nm"):
         if name in given:
             simulation[name] = given[name]
     if "psf_sigma_nm" in given:
-        simulation["psf"] = _section(simulation, "psf", "gaussian") | {
-            "sigma_nm": given["psf_sigma_nm"]
-        }
+        psf = section(simulation, "psf")
+        # of another kind, nothing fits a Gaussian
+        kept = psf if psf.get("kind") == "gaussian" else {"kind": "gaussian"}
+        simulation["psf"] = kept | {"sigma_nm": given["psf_sigma_nm"]}
     if "photons" in given:
         low, _, high = given["photons"].partition(":")
         simulation["photons"] = {"kind": "uniform", "low": low, "high": high or low}
     if "background" in given:
-        simulation["background"] = {
-            **(simulation.get("background") or {}),
-            "photons": given["background"],
-        }
+        background = section(simulation, "background")
+        simulation["background"] = background | {"photons": given["background"]}
     return movie | ({"simulation": simulation} if simulation else {})
-
-
-def _section(values: dict[str, Any], name: str, kind: str) -> dict[str, Any]:
-    """Return a part of a saved config, if it is of the kind that an option is about."""
-    part = values.get(name)
-    return dict(part) if isinstance(part, dict) and part.get("kind") == kind else {"kind": kind}

@@ -23,6 +23,7 @@ from napari_dl4smlm.backend.training.events import (
     TrainingStarted,
     TrainingStopped,
 )
+from napari_dl4smlm.cli.config_sections import section
 from napari_dl4smlm.cli.interrupts import INTERRUPTED, stop_on_interrupt
 from napari_dl4smlm.cli.options import (
     config_file_options,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from napari_dl4smlm.backend.training.config import DistillationConfig
 
 _DEFAULT_SIMULATION = "random emitters"
+_OF_FRAMES = {"frames", "validation_frames", "pixel_size_nm"}
 
 
 def run_options(default_out: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -92,15 +94,21 @@ def train(
     """
     values = job_values(read_config(config), out, simulation, options)
     job = build(TrainingJob, values)
-    if save_config is not None:
-        write_config(save_config, job.to_dict())
-    run_job(job, resume=resume)
+    run_job(job, resume=resume, save_config=save_config)
 
 
 def run_job(
-    job: TrainingJob, *, resume: bool, distillation: DistillationConfig | None = None
+    job: TrainingJob,
+    *,
+    resume: bool,
+    save_config: Path | None,
+    distillation: DistillationConfig | None = None,
 ) -> None:
-    """Train, and print how it goes; Ctrl-C ends it in an orderly way."""
+    """Save the job, train, and print how it goes; Ctrl-C ends it in an orderly way."""
+    # of processes that train together, one writes and speaks
+    is_first = os.environ.get("RANK", "0") == "0"
+    if save_config is not None and is_first:
+        write_config(save_config, job.to_dict())
     from napari_dl4smlm.backend.training.data import open_training_data
     from napari_dl4smlm.backend.training.trainer import Trainer
 
@@ -110,8 +118,6 @@ def run_job(
         trainer = Trainer(data, job.training, job.out, distillation=distillation, resume=resume)
         with stop_on_interrupt(trainer.stop):
             events = trainer.events()
-            # of processes that train together, one speaks
-            is_first = os.environ.get("RANK", "0") == "0"
             last = follow(events, title=job.training.model) if is_first else deque(events, 1)[0]
     if isinstance(last, TrainingStopped):
         raise click.exceptions.Exit(INTERRUPTED)
@@ -135,7 +141,7 @@ def job_values(
     **more
         The configs of sections beside ``data`` and ``training``, by the section's name.
     """
-    data = _section(saved, "data")
+    data = section(saved, "data")
     asked_for = given(options, DataConfig)
     if simulation is not None:
         asked_for["simulation"] = _read_simulation(simulation)
@@ -143,10 +149,12 @@ def job_values(
     for source in (("movie", "localizations"), ("pairs",), ("simulation",)):
         if source[0] in asked_for:
             others = {"movie", "localizations", "pairs", "simulation"} - set(source)
+            if source == ("simulation",):
+                others |= _OF_FRAMES
             data = {name: value for name, value in data.items() if name not in others}
     models: dict[str, type[BaseModel]] = {"training": TrainingConfig, **more}
     sections = {
-        name: _section(saved, name) | given(options, model) for name, model in models.items()
+        name: section(saved, name) | given(options, model) for name, model in models.items()
     }
     values = saved | {"data": data | asked_for, **sections}
     return values if out is None else values | {"out": out}
@@ -158,11 +166,6 @@ def _read_simulation(path: str) -> Any:
     values = read_config(Path(path))
     # what simulate writes has the size and seed of its movie beside the simulation
     return values.get("simulation", values)
-
-
-def _section(saved: dict[str, Any], name: str) -> dict[str, Any]:
-    section = saved.get(name)
-    return dict(section) if isinstance(section, dict) else {}
 
 
 def follow(events: Iterator[TrainingEvent], *, title: str) -> TrainingEvent:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import BaseModel, Field, field_validator
 
-from napari_dl4smlm.backend.simulation.ranges import AboveZero, NotNegative, Range, draw
+from napari_dl4smlm.backend.simulation.ranges import (
+    MOST_PHOTONS,
+    AboveZero,
+    Deviation,
+    NotNegative,
+    Range,
+    at_most,
+    draw,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +30,7 @@ class Background(BaseModel, frozen=True, extra="forbid"):
     larger than its length. Within a field as small as that length there is less variation.
     """
 
-    photons: NotNegative = Field(
+    photons: Annotated[NotNegative, at_most(MOST_PHOTONS)] = Field(
         (20.0, 20.0), title="Photons per pixel", description="per pixel, mean over the field"
     )
     slope: NotNegative = Field(
@@ -30,7 +38,7 @@ class Background(BaseModel, frozen=True, extra="forbid"):
         title="Relative gradient",
         description="relative change from one end of the field to the other, in a random direction",
     )
-    texture: NotNegative = Field(
+    texture: Deviation = Field(
         (0.0, 0.0),
         title="Texture (SD / mean)",
         description="relative standard deviation of smooth structure",

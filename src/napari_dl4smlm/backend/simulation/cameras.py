@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_va
 
 from napari_dl4smlm.backend.acquisition.camera import Camera, PixelMaps
 from napari_dl4smlm.backend.simulation.lognormal import lognormal_around_one
-from napari_dl4smlm.backend.simulation.ranges import NotNegative, Range, draw
+from napari_dl4smlm.backend.simulation.ranges import Deviation, NotNegative, Range, draw
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,12 +70,12 @@ class PixelVariation(BaseModel, frozen=True, extra="forbid"):
         title="Baseline SD (counts)",
         description="standard deviation of the baseline between pixels, in counts",
     )
-    gain_relative_sd: NotNegative = Field(
+    gain_relative_sd: Deviation = Field(
         (0.0, 0.0),
         title="Gain SD / mean",
         description="standard deviation of the gain between pixels, over its mean",
     )
-    read_noise_relative_sd: NotNegative = Field(
+    read_noise_relative_sd: Deviation = Field(
         (0.0, 0.0),
         title="Read noise SD / mean",
         description="standard deviation of the read noise between pixels, over its mean",

@@ -7,21 +7,30 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from napari_dl4smlm.backend.simulation.lognormal import lognormal_around_one
-from napari_dl4smlm.backend.simulation.ranges import AboveZero, draw
+from napari_dl4smlm.backend.simulation.ranges import (
+    MOST_DEVIATION,
+    MOST_PHOTONS,
+    AboveZero,
+    at_most,
+    draw,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
+_Photons = Annotated[AboveZero, at_most(MOST_PHOTONS)]
+
+
 class UniformPhotons(BaseModel, frozen=True, extra="forbid"):
     """Every number of photons between two limits is as likely."""
 
     kind: Literal["uniform"] = "uniform"
-    low: AboveZero = Field(
+    low: _Photons = Field(
         (500.0, 500.0), title="Fewest photons", description="fewest photons in a frame"
     )
-    high: AboveZero = Field(
+    high: _Photons = Field(
         (2000.0, 2000.0), title="Most photons", description="most photons in a frame"
     )
 
@@ -41,10 +50,10 @@ class LognormalPhotons(BaseModel, frozen=True, extra="forbid"):
     """The logarithm of the photons is normally distributed, as brightness often is."""
 
     kind: Literal["lognormal"] = "lognormal"
-    mean: AboveZero = Field(
+    mean: _Photons = Field(
         (1000.0, 1000.0), title="Mean photons", description="mean photons in a frame"
     )
-    relative_sd: AboveZero = Field(
+    relative_sd: Annotated[AboveZero, at_most(MOST_DEVIATION)] = Field(
         (0.5, 0.5),
         title="SD / mean",
         description="standard deviation of the photons over their mean",
@@ -60,7 +69,7 @@ class ExponentialPhotons(BaseModel, frozen=True, extra="forbid"):
     """Dim fluorophores are the most frequent."""
 
     kind: Literal["exponential"] = "exponential"
-    mean: AboveZero = Field(
+    mean: _Photons = Field(
         (1000.0, 1000.0), title="Mean photons", description="mean photons in a frame"
     )
 

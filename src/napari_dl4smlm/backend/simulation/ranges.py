@@ -53,6 +53,17 @@ def _at_least_one(values: Range) -> Range:
     return values
 
 
+def at_most(limit: float) -> AfterValidator:
+    """Make the check that no value of a range is above a limit."""
+
+    def check(values: Range) -> Range:
+        if values[1] > limit:
+            raise ValueError(f"{values[1]:g} is above {limit:g}, the most that can be simulated")
+        return values
+
+    return AfterValidator(check)
+
+
 def _as_number_if_single(values: Range) -> float | list[float]:
     low, high = values
     return low if low == high else [low, high]
@@ -66,6 +77,15 @@ NotNegative = Annotated[Range, *_RANGE, AfterValidator(_not_negative), _PLAIN]
 
 AboveZero = Annotated[Range, *_RANGE, AfterValidator(_above_zero), _PLAIN]
 """A number or range above 0."""
+
+MOST_DEVIATION = 10.0
+"""Of a standard deviation over its mean: most lognormal numbers are then far below their mean."""
+
+Deviation = Annotated[NotNegative, at_most(MOST_DEVIATION)]
+"""A standard deviation over its mean, or a range of it."""
+
+MOST_PHOTONS = 1e9
+"""From an emitter or in a pixel: many times what any camera takes, and what can be drawn."""
 
 AtLeastOne = Annotated[Range, *_RANGE, AfterValidator(_at_least_one), _PLAIN]
 """A number or range from 1 up."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
@@ -13,6 +14,7 @@ from napari_dl4smlm.backend.acquisition.camera import PixelMaps
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.table import Localizations
 from napari_dl4smlm.backend.simulation.blinking import steady_activations
+from napari_dl4smlm.backend.simulation.psf import BeadImage
 from napari_dl4smlm.backend.simulation.ranges import draw
 
 if TYPE_CHECKING:
@@ -111,6 +113,17 @@ class Simulator:
         self._psf = config.psf.load()
         self._maps = None if config.pixel_maps is None else PixelMaps.read(config.pixel_maps)
 
+    def fingerprint(self) -> str | None:
+        """Return a checksum of what the files hold that the config names; None without any."""
+        arrays: list[NDArray[np.floating]] = []
+        if isinstance(self._psf, BeadImage):
+            arrays += [self._psf.light, np.array(self._psf.pixel_size_nm)]
+        if self._maps is not None:
+            arrays += vars(self._maps).values()
+        if not arrays:
+            return None
+        return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
+
     def scene(
         self, generator: np.random.Generator, *, height: int, width: int, n_frames: int = 1
     ) -> Scene:
@@ -161,6 +174,16 @@ class Simulator:
                 f"frame of {size[0]} x {size[1]} px; at most {_MOST_EMITTERS_PER_FRAME:,} can be "
                 "simulated. Lower the density or the size."
             )
+        if config.blinking is not None:
+            shortest = config.blinking.on_frames[0]
+            # a blink of d frames touches d + 1 on average
+            touching = n_on * (1 + 1 / shortest)
+            if touching > _MOST_EMITTERS_PER_FRAME:
+                raise InputError(
+                    f"blinking: with blinks of {shortest:g} frames, {touching:.2g} would touch "
+                    f"every frame; at most {_MOST_EMITTERS_PER_FRAME:,} can be simulated. Give "
+                    "longer on_frames, or lower the density."
+                )
         if config.blinking is None:
             shining = steady_activations(n_on, n_frames, generator)
         else:

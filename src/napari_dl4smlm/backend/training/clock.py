@@ -63,6 +63,10 @@ class Clock:
         """Whether the time of the stage has run out."""
         return self._elapsed() >= self._stage_end
 
+    def has_passed(self, share: float) -> bool:
+        """Whether a share of the time limit of the run is over."""
+        return self._elapsed() >= share * self._limit
+
     def seconds_left(self, steps: int) -> float:
         """Time that so many more steps take, at the pace of the stage, within the limit."""
         elapsed = self._elapsed()

@@ -20,9 +20,13 @@ from pydantic import (
 )
 
 from napari_dl4smlm.backend.simulation.config import SimulationConfig
+from napari_dl4smlm.backend.training.model_paths import check_teacher_stays
 
 UpsamplingFactor = Annotated[Literal[1, 2, 4, 8], BeforeValidator(int)]
 """Fine pixels per camera pixel; text from a form or a command line is welcome."""
+
+# of the random numbers of PyTorch
+_LARGEST_SEED = 2**63 - 1
 
 DEFAULT_UPSAMPLING_FACTOR: Literal[8] = 8
 """Where neither the user nor a pair of images says another."""
@@ -176,7 +180,21 @@ class TrainingConfig(BaseModel):
     max_minutes: float | None = Field(
         None, gt=0, title="Time limit", description="minutes after which training ends"
     )
-    seed: int = Field(0, ge=0, title="Seed", description="same seed, same data, same model")
+    seed: int = Field(
+        0, ge=0, le=_LARGEST_SEED, title="Seed", description="same seed, same data, same model"
+    )
+
+    @field_validator("model_options")
+    @classmethod
+    def _upsampling_elsewhere(
+        cls, options: dict[str, str | int | float | bool]
+    ) -> dict[str, str | int | float | bool]:
+        if "upsampling_factor" in options:
+            raise ValueError(
+                "upsampling_factor belongs to the data: give it as --upsampling "
+                "(data.upsampling_factor)"
+            )
+        return options
 
 
 class DistillationConfig(BaseModel):
@@ -246,6 +264,6 @@ class DistillationJob(TrainingJob):
         cls, distillation: DistillationConfig, info: ValidationInfo
     ) -> DistillationConfig:
         out = info.data.get("out")
-        if out is not None and out.absolute() == distillation.teacher.absolute():
-            raise ValueError(f"{out} is the teacher; write the student to another file")
+        if out is not None and out.name:
+            check_teacher_stays(out, distillation.teacher)
         return distillation

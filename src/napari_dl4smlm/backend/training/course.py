@@ -10,7 +10,7 @@ from napari_dl4smlm.backend.training.arithmetic import Arithmetic
 from napari_dl4smlm.backend.training.objective import Objective, TruthObjective
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from pydantic import JsonValue
     from torch import Tensor
@@ -82,11 +82,31 @@ class Course(ABC):
         """
 
     def prepare(
-        self, batches: Iterable[tuple[Tensor, Tensor]], total: int
+        self,
+        batches: Iterable[tuple[Tensor, Tensor]],
+        total: int,
+        is_late: Callable[[], bool],
     ) -> Iterator[TeacherTested]:
-        """Do what has to be done once, before the first step, with so many training patches."""
-        del batches, total
+        """Do what has to be done once, before the first step.
+
+        Parameters
+        ----------
+        batches
+            Training patches.
+        total
+            How many these are.
+        is_late
+            Whether the first batches have to do; asked after each of them.
+        """
+        del batches, total, is_late
         yield from ()
+
+    def continue_from(self, recorded: Mapping[str, JsonValue]) -> None:
+        """Take over what does not matter but must stay, from the record of an earlier training.
+
+        Called before `stages`, if training is resumed.
+        """
+        del recorded
 
     def taught(self, frames: Tensor) -> Tensor | None:
         """Return the density maps of the teacher, to be looked at; ``None`` without a teacher.

@@ -22,7 +22,7 @@ from napari_dl4smlm.backend.training.teacher import Teacher
 from napari_dl4smlm.backend.training.transfer import TransferObjective
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from pydantic import JsonValue
     from torch import Tensor
@@ -123,11 +123,21 @@ class Distillation(Course):
         return tuple(stages)
 
     def prepare(
-        self, batches: Iterable[tuple[Tensor, Tensor]], total: int
+        self,
+        batches: Iterable[tuple[Tensor, Tensor]],
+        total: int,
+        is_late: Callable[[], bool],
     ) -> Iterator[TeacherTested]:
         """Measure the teacher's errors, by which it is followed more or less."""
         as_seen = ((frames, self._loss.as_seen(targets)) for frames, targets in batches)
-        return self._teacher.measure_errors(as_seen, total)
+        return self._teacher.measure_errors(as_seen, total, is_late)
+
+    def continue_from(self, recorded: Mapping[str, JsonValue]) -> None:
+        """Take over the order of the hints, in which the state of their regressors is kept."""
+        hints, earlier = self._distillation.hints, recorded.get("hints")
+        if isinstance(earlier, dict) and earlier == hints:
+            ordered = {hint: hints[hint] for hint in earlier}
+            self._distillation = self._distillation.model_copy(update={"hints": ordered})
 
     def taught(self, frames: Tensor) -> Tensor:
         """Return the density maps of the teacher."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,11 +16,12 @@ from napari_dl4smlm.backend.training.config import DEFAULT_UPSAMPLING_FACTOR
 from napari_dl4smlm.backend.training.datasets import ImageDataset, LabelledFrames
 from napari_dl4smlm.backend.training.division import split_frames
 from napari_dl4smlm.backend.training.pairs import infer_upsampling_factor, open_pair
-from napari_dl4smlm.backend.training.truth import Truth, image_truth, position_truth
+from napari_dl4smlm.backend.training.truth import Patch, Truth, image_truth, position_truth
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from numpy.typing import NDArray
     from pydantic import JsonValue
 
     from napari_dl4smlm.backend.training.config import DataConfig
@@ -133,7 +136,28 @@ class FilmedData:
             "movie_fingerprint": self.frames.fingerprint(),
             "training_frames": list(self.training_frames),
             "validation_frames": list(self.validation_frames),
+            "truth_fingerprint": self._truth_fingerprint,
         }
+
+    @cached_property
+    def _truth_fingerprint(self) -> str:
+        """A checksum by which the truth of the frames in use is known again.
+
+        Of all positions, in pixels and in any order, or else of up to 16 images.
+        """
+        used = sorted({*self.training_frames, *self.validation_frames})
+        wholes = [Patch(k, 0, 0, self.frames.height, self.frames.width) for k in used]
+        tables = [table for each in wholes if (table := self.truth.positions_nm(each)) is not None]
+        parts: list[NDArray[Any]]
+        if tables:
+            parts = [_in_order(table / (self.pixel_size_nm or 1.0)) for table in tables]
+        else:
+            spread = np.linspace(0, len(wholes) - 1, min(16, len(wholes))).round().astype(int)
+            parts = [self.truth.render(wholes[k], 0.0) for k in spread]
+        digest = hashlib.sha256()
+        for part in parts:
+            digest.update(repr(part.shape).encode() + part.tobytes())
+        return digest.hexdigest()
 
     def fit_normalization(self) -> Normalization:
         """Measure the intensities of training frames that are spread over the movie."""
@@ -142,6 +166,10 @@ class FilmedData:
         spread = np.linspace(0, len(self.training_frames) - 1, count).round()
         numbers = [self.training_frames[k] for k in np.unique(spread.astype(int))]
         return Normalization.fit(self.frames.read(k, k + 1) for k in numbers)
+
+
+def _in_order(positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    return positions[np.lexsort(positions.T)]
 
 
 def _open_frames_and_truth(config: DataConfig, files: ExitStack) -> tuple[FrameStack, Truth, int]:

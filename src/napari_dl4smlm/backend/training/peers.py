@@ -10,6 +10,7 @@ backward pass.
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -17,9 +18,10 @@ import torch.distributed as dist
 from torch import nn
 
 from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.backend.models.device import is_out_of_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 Anything = TypeVar("Anything")
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
@@ -88,7 +90,8 @@ class Peers:
         if self.count == 1:
             return value
         total = torch.tensor([value], dtype=torch.float64, device=self._message_device())
-        dist.all_reduce(total)
+        with _lost_peers_explained():
+            dist.all_reduce(total)
         return float(total) / self.count
 
     def any(self, flag: bool) -> bool:
@@ -96,11 +99,25 @@ class Peers:
         return self.mean(float(flag)) > 0
 
     def of_first(self, find: Callable[[], Anything]) -> Anything:
-        """Let the first process find something, and tell it to all."""
+        """Let the first process find something, and tell it to all.
+
+        Raises
+        ------
+        InputError
+            The first process could not find it, or is no more. All of them say so.
+        """
         if self.count == 1:
             return find()
-        values: list[Any] = [find() if self.is_first else None]
-        dist.broadcast_object_list(values, src=0, device=self._message_device())
+        values: list[Any] = [None]
+        if self.is_first:
+            try:
+                values = [find()]
+            except InputError as error:
+                values = [error]
+        with _lost_peers_explained():
+            dist.broadcast_object_list(values, src=0, device=self._message_device())
+        if isinstance(values[0], InputError):
+            raise values[0]
         first: Anything = values[0]
         return first
 
@@ -110,23 +127,42 @@ class Peers:
             return
         gradients = [each.grad for each in parameters if each.grad is not None]
         message = torch.cat([gradient.flatten() for gradient in gradients])
-        dist.all_reduce(message)
+        with _lost_peers_explained():
+            dist.all_reduce(message)
         message /= self.count
         parts = torch.split(message, [gradient.numel() for gradient in gradients])
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
+
+    def fewest_normalized(self, items: int) -> int:
+        """Return how many items of a batch are normalized together, in the smallest share."""
+        return items if self._has_common_statistics else max(1, items // self.count)
 
     def with_common_statistics(self, network: AnyModule) -> AnyModule:
         """Let batch normalization see the whole batch, on GPUs.
 
         On a CPU, PyTorch has no such layer: each process then normalizes by its own share.
         """
-        if self.count == 1 or self._device.type != "cuda":
+        if not self._has_common_statistics:
             return network
         converted: AnyModule = nn.SyncBatchNorm.convert_sync_batchnorm(  # type: ignore[no-untyped-call]
             network
         )
         return converted
 
+    @property
+    def _has_common_statistics(self) -> bool:
+        return self.count > 1 and self._device.type == "cuda"
+
     def _message_device(self) -> torch.device:
         return self._device if self._device.type == "cuda" else torch.device("cpu")
+
+
+@contextmanager
+def _lost_peers_explained() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        raise InputError("Another process of this training ended; see its message.") from error

@@ -96,10 +96,13 @@ class SimulatedData:
 
     def record(self) -> dict[str, JsonValue]:
         """Return the simulation, by which everything else is reproduced."""
-        return {
+        record: dict[str, JsonValue] = {
             "simulation": self._config.model_dump(mode="json"),
             "validation_frames": list(self.validation.numbers),
         }
+        # which tells of files no more than their names
+        fingerprint = self._simulator.fingerprint()
+        return record if fingerprint is None else record | {"simulation_fingerprint": fingerprint}
 
     def close(self) -> None:
         """Nothing is open."""

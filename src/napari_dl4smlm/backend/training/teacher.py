@@ -14,7 +14,7 @@ from napari_dl4smlm.backend.models.layers import layer_outputs
 from napari_dl4smlm.backend.training.events import TeacherTested
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from torch import Tensor
 
@@ -54,7 +54,10 @@ class Teacher:
         self.error_range: tuple[float, float] | None = None
 
     def measure_errors(
-        self, batches: Iterable[tuple[Tensor, Tensor]], total: int
+        self,
+        batches: Iterable[tuple[Tensor, Tensor]],
+        total: int,
+        is_late: Callable[[], bool],
     ) -> Iterator[TeacherTested]:
         """Find the range of the errors, once.
 
@@ -64,11 +67,14 @@ class Teacher:
             Frames and their truth, as seen.
         total
             Samples in all batches.
+        is_late
+            Asked after each batch: if so, the errors so far are those that count.
 
         Yields
         ------
         TeacherTested
-            After each batch. Unless the last one is asked for, nothing was measured.
+            After each batch. Unless the last one is asked for, nothing was measured. Its total
+            is what was tested.
 
         Raises
         ------
@@ -85,9 +91,12 @@ class Teacher:
                     "The density maps of the teacher are not numbers. Check it with "
                     "'dl4smlm test', or choose another one."
                 )
-            if len(errors) == total:
+            is_last = len(errors) == total or is_late()
+            if is_last:
                 self.error_range = min(errors), max(errors)
-            yield TeacherTested(len(errors), total)
+            yield TeacherTested(len(errors), len(errors) if is_last else total)
+            if is_last:
+                return
 
     @torch.no_grad()
     def maps(self, frames: Tensor) -> Tensor:

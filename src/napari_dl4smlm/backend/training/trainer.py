@@ -21,6 +21,7 @@ from napari_dl4smlm.backend.models.model_file import (
     save_model,
 )
 from napari_dl4smlm.backend.models.registry import create_model, parameter_count
+from napari_dl4smlm.backend.training.batch_statistics import check_statistics
 from napari_dl4smlm.backend.training.clock import Clock
 from napari_dl4smlm.backend.training.course import TruthCourse
 from napari_dl4smlm.backend.training.datasets import load_batch, prefetch
@@ -36,7 +37,11 @@ from napari_dl4smlm.backend.training.events import (
     TrainingStopped,
 )
 from napari_dl4smlm.backend.training.learner import Learner, NotANumberError
-from napari_dl4smlm.backend.training.model_paths import last_model_of
+from napari_dl4smlm.backend.training.model_paths import (
+    check_model_path,
+    check_teacher_stays,
+    last_model_of,
+)
 from napari_dl4smlm.backend.training.peers import Peers
 from napari_dl4smlm.backend.training.progress import Progress
 from napari_dl4smlm.backend.training.validation import Validation
@@ -49,7 +54,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_dl4smlm.backend.models.calibration import Calibration
-    from napari_dl4smlm.backend.models.model_file import TeacherRecord
+    from napari_dl4smlm.backend.models.model_file import TeacherRecord, TrainedModel
     from napari_dl4smlm.backend.models.network import SuperResolutionNetwork
     from napari_dl4smlm.backend.training.config import DistillationConfig, TrainingConfig
     from napari_dl4smlm.backend.training.course import Course, Stage
@@ -61,6 +66,14 @@ _LARGEST_FOREGROUND_WEIGHT = 100.0
 _SAMPLED_PATCHES = 32
 _WARM_UP_STEPS = 50
 _LOWEST_OF_COSINE = 0.01
+_PREPARATION_ENDS_AT = 0.1
+"""Share of the time limit."""
+
+_FINGERPRINTS = {
+    "truth_fingerprint": "positions, true images or pixel size",
+    "simulation_fingerprint": "images or maps in the files that the simulation names",
+}
+"""Checksums in the record of the data, and of what they are."""
 
 
 class TrainingDivergedError(InputError):
@@ -95,8 +108,9 @@ class Trainer:
     ------
     InputError
         An unknown model, option, loss, layer or device; a lambda that is not above 0; a teacher
-        that does not fit; a folder that cannot be written to; a last model that is missing or was
-        made with another config.
+        that does not fit, or that the models would replace; a file that is not ``.safetensors``;
+        a folder that cannot be written to; patches too small for the network's batch
+        normalization; a last model that is missing or was made with another config or truth.
     """
 
     def __init__(
@@ -111,33 +125,42 @@ class Trainer:
         self._data = data
         self._config = config
         self.best_path = Path(out)
+        check_model_path(self.best_path)
         self.last_path = last_model_of(self.best_path)
+        if distillation is not None:
+            check_teacher_stays(self.best_path, distillation.teacher)
         check_folder(self.best_path.parent)
+        last = self._load_last() if resume else None
         self._loss = create_loss(config.loss, lambda_=config.lambda_)
         self._course: Course = (
             TruthCourse(data, config, self._loss)
             if distillation is None
             else Distillation(distillation, data, config, self._loss)
         )
+        if last is not None:
+            self._course.continue_from(last.card.training)
         self._arithmetic = self._course.arithmetic
         self._peers = Peers.of_environment(self._arithmetic.device)
         self._normalization = self._course.normalization
-        network, self._stages = self._create_network()
+        with self._memory_for_network():
+            network, self._stages = self._create_network()
+        self._check_statistics(network)
         self._training_set = self._open_training_set()
         self._loss.foreground_weight = config.foreground_weight or self._balancing_weight()
         self._stage = self._stages[0]
         self._progress = Progress(config.learning_rate, self._stage.name)
-        self._learner = Learner(
-            network,
-            self._stage.objective,
-            arithmetic=self._arithmetic,
-            learning_rate=config.learning_rate,
-            peers=self._peers,
-        )
+        with self._memory_for_network():
+            self._learner = Learner(
+                network,
+                self._stage.objective,
+                arithmetic=self._arithmetic,
+                learning_rate=config.learning_rate,
+                peers=self._peers,
+            )
         self._calibration: Calibration | None = None
         self._resumed = resume
-        if resume:
-            self._restore()
+        if last is not None:
+            self._restore(last)
         self._validation = Validation(
             data,
             self._normalization,
@@ -184,7 +207,7 @@ class Trainer:
             for path in (self.best_path, self.last_path):
                 set_aside(path)
         yield FirstPreview(self._preview())
-        yield from self._prepare()
+        yield from self._prepare(clock)
         reason: EndReason | None = None
         for stage in self._stages[self._stages.index(self._stage) :]:
             if stage is not self._stage:
@@ -201,12 +224,16 @@ class Trainer:
         with self._memory_explained():
             return self._validation.preview(self._learner, self._course)
 
-    def _prepare(self) -> Iterator[TrainingEvent]:
+    def _prepare(self, clock: Clock) -> Iterator[TrainingEvent]:
         """Let the course prepare itself with an epoch's worth of patches that never train."""
         self._training_set.epoch = 0
         batches = prefetch(self._training_set, self._batches_of_epoch())
+
+        def is_late() -> bool:
+            return self._peers.of_first(lambda: clock.has_passed(_PREPARATION_ENDS_AT))
+
         with self._memory_explained():
-            for event in self._course.prepare(batches, len(self._training_set)):
+            for event in self._course.prepare(batches, len(self._training_set), is_late):
                 yield event
                 if self._is_to_stop():
                     return
@@ -277,12 +304,14 @@ class Trainer:
     def _sample(self) -> range:
         return range(min(_SAMPLED_PATCHES, len(self._training_set)))
 
-    def _restore(self) -> None:
+    def _load_last(self) -> TrainedModel:
         if not self.last_path.exists():
             raise InputError(
                 f"There is no {self.last_path} to resume from. Train without --resume first."
             )
-        last = load_model(self.last_path)
+        return load_model(self.last_path)
+
+    def _restore(self, last: TrainedModel) -> None:
         state, progress = load_training_state(self.last_path)
         self._progress = Progress.from_json(progress)
         self._stage = self._stage_under_way()
@@ -309,13 +338,22 @@ class Trainer:
         )
         # after hints alone, the transfer may follow
         may_change = {"epochs", "max_minutes", "early_stopping", "device", "stages"}
-        for key in made_with | asked_for:
-            if key not in may_change and made_with.get(key) != asked_for.get(key):
+        # files of earlier versions do not have these
+        may_change |= _FINGERPRINTS.keys() - made_with.keys()
+        # the data first, since the foreground weight follows from them
+        for key in self._data.record() | made_with | asked_for:
+            if key in may_change or made_with.get(key) == asked_for.get(key):
+                continue
+            if key in _FINGERPRINTS:
                 raise InputError(
-                    f"{self.last_path} was trained with {key} = {made_with.get(key)!r}, but "
-                    f"{asked_for.get(key)!r} was asked for. Resume with the same options, or train "
-                    "anew."
+                    f"{self.last_path} was trained with other {_FINGERPRINTS[key]}. Resume with "
+                    "the same ones, or train anew."
                 )
+            raise InputError(
+                f"{self.last_path} was trained with {key} = {made_with.get(key)!r}, but "
+                f"{asked_for.get(key)!r} was asked for. Resume with the same options, or train "
+                "anew."
+            )
 
     def _recorded_config(self) -> dict[str, JsonValue]:
         recorded = self._config.model_dump(mode="json", by_alias=True)
@@ -403,6 +441,29 @@ class Trainer:
             raise self._diverged(str(error)) from error
 
     @contextmanager
+    def _memory_for_network(self) -> Iterator[None]:
+        try:
+            yield
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise InputError(
+                f"The memory of this machine does not suffice for the model {self._config.model} "
+                "with its options. Choose fewer channels, blocks or levels."
+            ) from error
+
+    def _check_statistics(self, network: SuperResolutionNetwork) -> None:
+        """Refuse patches of which a step would have a single value to normalize by."""
+        config, frames = self._config, self._data.validation.frames
+        size = min(config.batch_size, config.patches_per_epoch)
+        check_statistics(
+            network,
+            height=min(config.patch_size, frames.height),
+            width=min(config.patch_size, frames.width),
+            fewest_patches=self._peers.fewest_normalized(config.patches_per_epoch % size or size),
+        )
+
+    @contextmanager
     def _memory_explained(self) -> Iterator[None]:
         try:
             yield
@@ -480,12 +541,14 @@ class Trainer:
         )
 
     def _save_best(self, epoch: int) -> ModelSaved:
-        if self._peers.is_first:
+        def save() -> None:
             save_model(self.best_path, self._learner.averaged, self._card())
+
+        self._peers.of_first(save)
         return ModelSaved(self.best_path, "best", epoch)
 
     def _save_last(self, epoch: int) -> ModelSaved:
-        if self._peers.is_first:
+        def save() -> None:
             save_model(
                 self.last_path,
                 self._learner.averaged,
@@ -493,6 +556,8 @@ class Trainer:
                 training_state=self._learner.state() | self._course.state(),
                 training_progress=self._progress.to_json(),
             )
+
+        self._peers.of_first(save)
         return ModelSaved(self.last_path, "last", epoch)
 
     def _card(self) -> ModelCard:
