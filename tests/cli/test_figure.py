@@ -160,6 +160,18 @@ def test_a_file_with_an_equals_sign_in_its_name_is_found(folder, drawn):
     assert len(drawn) == 1
 
 
+def test_accuracy_is_that_of_the_frames_that_were_chosen(folder, drawn):
+    # of 40 frames of the truth, the first 30 were predicted
+    tables = ("accuracy", "--predicted=found.csv", "--truth=truth.csv", "--out=a.svg")
+    warning = run(*tables).stderr
+    assert "Warning: 10 emitters are in frames before 0 or after 29, where found has" in warning
+    assert "leave them out with --frames 0:30" in warning
+    assert not run(*tables, "--frames=0:30").stderr
+    some, all_found = (figure.axes[0].lines[0].get_ydata().mean() for figure in drawn)
+    assert (some, all_found) == (pytest.approx(0.75), 1)
+    assert "range '0:50' cannot be used" in run(*tables, "--frames=0:50", code=2).stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

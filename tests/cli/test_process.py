@@ -53,7 +53,7 @@ def test_the_whole_way_from_a_table_to_a_table_and_an_image(folder):
     output = run("table.csv", *ALL, *image, "--out=out.csv", "--plot-drift=drift.png").output
     lines = output.splitlines()
     assert lines[0] == "290 localizations"
-    assert re.fullmatch(r"drift by 1 fiducials: 49\.\d nm in y, 0\.0 nm in x", lines[1])
+    assert re.fullmatch(r"drift by 1 fiducial: 49\.\d nm in y, 0\.0 nm in x", lines[1])
     assert lines[2] == "merge within 50 nm, dark frames: 0: 290 -> 31"
     assert lines[3] == "Written: out.csv, out.steps.yaml, out.drift.csv, image.tif, drift.png"
     table = read_thunderstorm("out.csv")
@@ -94,6 +94,21 @@ def test_drift_that_was_measured_corrects_another_table(folder):
     run("table.csv", "--drift=first.drift.csv", "--out=second.csv")
     first, second = (read_thunderstorm(name).positions_nm() for name in ("first.csv", "second.csv"))
     np.testing.assert_allclose(first, second, atol=2e-5)
+
+
+def test_the_drift_of_an_earlier_result_is_not_replaced(folder):
+    run("table.csv", *ALL[:3])
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (folder / "mine.yaml").write_text(
+        "steps: [{kind: saved_drift, path: table.processed.drift.csv}]\n"
+    )
+    for arguments in (["--drift=table.processed.drift.csv"], ["--config=mine.yaml"]):
+        error = run("table.csv", *arguments, code=2).stderr
+        assert "table.processed.drift.csv is the drift that is read" in error
+        run("table.csv", *arguments, "--out=other.csv")
+    assert {name: (folder / name).read_bytes() for name in before} == before
+    # steps that were recorded are repeated under the same name
+    run("table.csv", "--config=table.processed.steps.yaml")
 
 
 def test_methods_and_a_region_by_option(folder):
@@ -138,6 +153,9 @@ def test_an_empty_table_goes_all_the_way(folder):
         (["table.csv"], "There is nothing to do. Give steps such as --filter, or --render"),
         (["table.csv", "--filter=photon>5"], "Unknown column 'photon'. Did you mean 'photons'"),
         (["table.csv", "--filter=photons"], "'photons' is not a filter"),
+        (["table.csv", "--filter=frame > nan"], "is not a filter. .* a number that is finite"),
+        (["table.csv", "--filter=frame<=1e999"], "is not a filter. .* a number that is finite"),
+        ([".", "--merge-radius-nm=3"], r"^Error: \. "),
         (["table.csv", "--drift=rcc", "--fiducial-nm", "1", "2"], "give --drift or --fiducial-nm"),
         (["table.csv", "--drift=rcc"], "290 localizations are too few to tell drift from"),
         (["table.csv", "--drift=rccc"], "rccc cannot be read: No such file"),

@@ -38,6 +38,13 @@ def test_a_pdf_has_no_type_3_fonts_which_journals_refuse(tmp_path, figure):
     assert b"Type3" not in fonts
 
 
+def test_an_older_figure_is_kept_aside(tmp_path, figure):
+    (tmp_path / "f.png").write_bytes(b"older")
+    save_figure(figure, tmp_path / "f.png")
+    assert (tmp_path / "f.previous.png").read_bytes() == b"older"
+    assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
+
+
 @pytest.mark.parametrize("name", ["f.jpg", "f", "f.tif"])
 def test_another_suffix_is_refused_with_those_possible(tmp_path, figure, name):
     with pytest.raises(InputError, match=r"ends in \.png, \.pdf or \.svg"):

@@ -14,6 +14,7 @@ from napari_dl4smlm.backend.figures.localization_statistics import (
 from napari_dl4smlm.backend.figures.nearest_neighbour import plot_nearest_neighbours
 from napari_dl4smlm.backend.figures.quality import draw_quality
 from napari_dl4smlm.backend.figures.resolution import plot_decorrelation, plot_fourier_ring
+from napari_dl4smlm.backend.figures.style import new_figure
 from napari_dl4smlm.backend.localizations.table import Localizations
 from napari_dl4smlm.backend.metrics.decorrelation import decorrelation_resolution
 from napari_dl4smlm.backend.metrics.error_map import map_errors
@@ -85,6 +86,38 @@ def test_neighbours_are_drawn_with_their_fit_and_with_chance(ax, table):
     peak_nm = fit.get_xdata()[fit.get_ydata().argmax()]
     assert peak_nm == pytest.approx(np.sqrt(2) * result.precision.value, abs=2)
     assert ax.get_xlim()[1] == pytest.approx(12 * result.precision.value)
+
+
+@pytest.mark.parametrize("size_mm", [(183 / 3, 56), (89, 89 / 2)], ids=["page", "widget"])
+@pytest.mark.parametrize("found_again", [2000, 0])
+def test_legend_and_reason_hide_no_neighbours(size_mm, found_again):
+    # so dense that chance is as high as anything
+    generator = np.random.default_rng(0)
+    places = np.concatenate([generator.uniform(0, 2000, (2000, 2))] * 2)[: 2000 + found_again]
+    frame = np.concatenate([generator.integers(0, 99, 2000)] * 2)[: 2000 + found_again]
+    frame[2000:] += 1
+    others = generator.integers(0, 100, 10_000)
+    positions = np.concatenate([places, generator.uniform(0, 2000, (10_000, 2))])
+    positions = positions + generator.normal(0, 10, positions.shape)
+    dense = Localizations(np.concatenate([frame, others]), *positions.T)
+    result = nearest_neighbour_precision(dense)
+    assert (result.precision.value is None) == (found_again == 0)
+    figure = new_figure(*size_mm)
+    ax = figure.subplots()
+    plot_nearest_neighbours(ax, result)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    legend = ax.get_legend().get_window_extent(renderer)
+    shown = [p.get_data() for p in ax.patches if isinstance(p, StepPatch)]
+    highest = max(each.values[each.edges[:-1] < ax.get_xlim()[1]].max() for each in shown)
+    top = ax.transData.transform((0, highest))[1]
+    assert ax.bbox.x0 < legend.x0
+    assert legend.y0 > top
+    for text in ax.texts:
+        reason = text.get_window_extent(renderer)
+        assert top < reason.y0 < reason.y1 < legend.y0
+        assert ax.bbox.x0 < reason.x0
 
 
 def test_a_distribution_has_its_median_marked(ax, table):

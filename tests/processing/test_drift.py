@@ -61,6 +61,7 @@ def test_drift_is_found_to_3_nm_and_taken_off(drifting, drift_nm, method, change
     curve = method.estimate(localizations)
     assert curve.frames == range(FRAMES)
     assert (rms_nm(curve, drift_nm) < 3).all()
+    assert str(curve) == "{:.1f} nm in y, {:.1f} nm in x".format(*curve.range_nm)
     corrected = curve.correct(localizations)
     left_nm = corrected.positions_nm() - (
         localizations.positions_nm() - drift_nm[localizations.frame]
@@ -185,6 +186,50 @@ def test_one_segment_has_nothing_to_be_compared_with(drifting, method):
     now = replace(drifting, frame=np.full(len(drifting), 7))
     with pytest.raises(InputError, match=r"All 20,000 localizations lie in frame 7.* no drift"):
         method().estimate(now)
+
+
+@pytest.mark.parametrize("slope_nm", [0, 0.02], ids=["still", "drifting"])
+@pytest.mark.parametrize(
+    ("dark", "told"),
+    [
+        ([(5000, 10_000)], "5000:10000, where it is kept as it was"),
+        ([(0, 5000)], "0:5000, where it is kept as it was"),
+        ([(4000, 6000)], "4000:6000, where it is interpolated"),
+        (
+            [(0, 200), (4000, 6000)],
+            "4000:6000, where it is interpolated, nor in frames 0:200, where it is kept as it was",
+        ),
+    ],
+)
+def test_where_the_only_bead_is_dark_no_drift_is_invented(dark, told, slope_nm):
+    generator = np.random.default_rng(0)
+    frame = np.arange(10_000)
+    lit = frame[np.all([(frame < start) | (frame >= stop) for start, stop in dark], axis=0)]
+    place = 3000 + generator.normal(0, 5, (2, len(lit)))
+    bead = Localizations(lit, place[0] + slope_nm * lit, place[1])
+    others = Localizations(frame, np.full(10_000, 9000.0), np.full(10_000, 9000.0))
+    curve = Fiducials(positions_nm=((3000, 3000),)).estimate(
+        Localizations.concatenate([bead, others])
+    )
+    # outside of what was seen, the drift is as it was last
+    y_nm = slope_nm * (frame.clip(lit[0], lit[-1]) - lit[0])
+    # medians of 20 frames scatter by 1.4 nm, also the first one
+    assert np.abs(curve.y_nm - y_nm).max() < 10
+    assert np.abs(curve.x_nm).max() < 10
+    assert str(curve).endswith(f" nm in x; it could not be measured in frames {told}")
+
+
+def test_of_many_dark_stretches_the_first_three_are_told():
+    frame = np.arange(1000)
+    # a bead that is lit in every second hundred
+    lit = frame[frame // 100 % 2 == 0]
+    bead = Localizations(lit, np.full(len(lit), 10.0), np.full(len(lit), 10.0))
+    last = Localizations([999], [5000.0], [5000.0])
+    curve = Fiducials(positions_nm=((10, 10),)).estimate(Localizations.concatenate([bead, last]))
+    assert len(curve.unmeasured) == 5
+    assert "in frames 100:200, 300:400, 500:600 and 1 other stretch, where it is inter" in str(
+        curve
+    )
 
 
 @pytest.mark.parametrize("frame", [[7], [7, 7, 7], [7, 8], [0, 100_000]])

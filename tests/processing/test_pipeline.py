@@ -185,10 +185,38 @@ def test_outputs_that_cannot_be_are_refused_before_the_work(tmp_path, outputs, m
         check_outputs(
             tmp_path / "in.hdf5",
             TableContent(TABLE, FIELD),
+            config(),
             table=paths.get("table"),
             image=paths.get("image"),
         )
     assert {path.name: path.read_bytes() for path in tmp_path.glob("in.*")} == before
+
+
+def test_the_drift_that_is_read_is_not_replaced_by_that_of_the_result(tmp_path):
+    saved = config({"kind": "saved_drift", "path": tmp_path / "folder/../out.drift.csv"})
+    arguments = {"source": tmp_path / "in.csv", "content": TableContent(TABLE), "image": None}
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError, match=r"out\.drift\.csv is the drift that is read.*\(--out\)"):
+        check_outputs(**arguments, config=saved, table=tmp_path / "out.csv")
+    check_outputs(**arguments, config=saved, table=tmp_path / "other.csv")
+
+
+def test_the_table_is_not_replaced_by_the_drift_that_was_found_in_it(tmp_path):
+    arguments = {"content": TableContent(TABLE), "table": tmp_path / "out.csv", "image": None}
+    source = tmp_path / "out.drift.csv"
+    with pytest.raises(InputError, match="belongs to the table that is processed"):
+        check_outputs(source, config=config("merge", "rcc"), **arguments)
+    # without a correction of drift, none is written
+    check_outputs(source, config=config("merge"), **arguments)
+
+
+def test_recorded_steps_find_their_drift_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    steps = config({"kind": "saved_drift", "path": "drift.csv"}, "merge")
+    save_processed(tmp_path / "out.csv", TableContent(TABLE), steps, None)
+    recorded = build(ProcessingConfig, read_config(tmp_path / "out.steps.yaml"))
+    assert [step.kind for step in recorded.steps] == ["saved_drift", "merge"]
+    assert recorded.steps[0].path == tmp_path / "drift.csv"
 
 
 def test_a_picasso_table_without_pixel_size_or_h5py_is_refused_before_the_work(
@@ -197,10 +225,10 @@ def test_a_picasso_table_without_pixel_size_or_h5py_is_refused_before_the_work(
     pytest.importorskip("h5py")
     arguments = {"table": tmp_path / "out.hdf5", "image": None}
     with pytest.raises(InputError, match="State the pixel size"):
-        check_outputs(tmp_path / "in.csv", TableContent(TABLE), **arguments)
+        check_outputs(tmp_path / "in.csv", TableContent(TABLE), config(), **arguments)
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(InputError, match="needs h5py"):
-        check_outputs(tmp_path / "in.csv", TableContent(TABLE, FIELD), **arguments)
+        check_outputs(tmp_path / "in.csv", TableContent(TABLE, FIELD), config(), **arguments)
 
 
 def test_a_render_option_that_there_is_not_is_refused():

@@ -45,7 +45,7 @@ def _figure_command(command: Callable[..., Figure]) -> Callable[..., None]:
         type=_PATH,
         default=name,
         show_default=True,
-        help=".png, .pdf or .svg; an older file of that name is replaced",
+        help=".png, .pdf or .svg; an older file is kept as NAME.previous",
     )
     @click.option("--show", is_flag=True, help="also open the figure in a window")
     @report_errors
@@ -218,6 +218,7 @@ def calibration(model: Path) -> Figure:
     show_default=True,
     help="of the circle in which emitters are counted for the local density",
 )
+@click.option("--frames", help="frames to compare, A:B from 0 with B excluded; default all")
 @_figure_command
 def accuracy(
     tables: tuple[str, ...],
@@ -225,11 +226,15 @@ def accuracy(
     pixel_size_nm: float | None,
     tolerance_nm: float,
     radius_nm: float,
+    frames: str | None,
 ) -> Figure:
     """Draw accuracy against the local density of emitters and against their photons.
 
-    Against photons only where the table of the truth has them.
+    Against photons only where the table of the truth has them. Emitters of frames that were not
+    predicted count as missed, and frames that trained the model tell nothing about it: leave both
+    out with --frames.
     """
+    from napari_dl4smlm.backend.acquisition.frames import parse_frame_range
     from napari_dl4smlm.backend.figures.accuracy import draw_accuracy
     from napari_dl4smlm.backend.localizations.thunderstorm import read_thunderstorm
     from napari_dl4smlm.backend.metrics.accuracy import accuracy_by_density, accuracy_by_photons
@@ -239,6 +244,15 @@ def accuracy(
         label: read_thunderstorm(path, pixel_size_nm=pixel_size_nm)
         for label, path in _labelled(tables).items()
     }
+    if frames is not None:
+        last = max(
+            (int(each.frame.max()) for each in (emitters, *found.values()) if len(each)), default=0
+        )
+        chosen = parse_frame_range(frames, last + 1)
+        emitters = emitters.in_frames(chosen)
+        found = {label: predicted.in_frames(chosen) for label, predicted in found.items()}
+    for label, predicted in found.items():
+        _warn_of_missing_frames(label, predicted, emitters)
     by_density = {
         label: accuracy_by_density(
             predicted, emitters, tolerance_nm=tolerance_nm, radius_nm=radius_nm
@@ -309,6 +323,21 @@ def _sample(path: Path) -> NDArray[Any]:
         count = max(1, _HISTOGRAM_PIXELS // (stack.height * stack.width))
         numbers = np.linspace(0, stack.n_frames - 1, min(count, stack.n_frames)).astype(int)
         return np.concatenate([stack.read(number, number + 1) for number in numbers.tolist()])
+
+
+def _warn_of_missing_frames(label: str, found: Localizations, emitters: Localizations) -> None:
+    """Tell if there are emitters before the first or after the last localization."""
+    if not len(found):
+        return
+    first, last = int(found.frame.min()), int(found.frame.max())
+    outside = int(((emitters.frame < first) | (emitters.frame > last)).sum())
+    if outside:
+        click.echo(
+            f"Warning: {outside:,} emitters are in frames before {first} or after {last}, where "
+            f"{label} has no localizations: they count as missed. If these frames were not "
+            f"predicted, leave them out with --frames {first}:{last + 1}.",
+            err=True,
+        )
 
 
 def _labelled(tables: Iterable[str]) -> dict[str, Path]:

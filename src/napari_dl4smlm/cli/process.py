@@ -101,12 +101,12 @@ def process(
     from napari_dl4smlm.backend.processing.output import check_outputs, save_image, save_processed
 
     settings = build(ProcessingConfig, _with_options(read_config(config), options))
-    if settings.steps and out is None:
-        out = _default_out(table)
-    if out is None and image is None:
+    if not settings.steps and out is None and image is None:
         raise InputError("There is nothing to do. Give steps such as --filter, or --render.")
     content = open_table(table, pixel_size_nm=pixel_size_nm)
-    check_outputs(table, content, table=out, image=image)
+    if settings.steps and out is None:
+        out = _default_out(table)
+    check_outputs(table, content, settings, table=out, image=image)
     if plot_drift is not None:
         check_figure_path(plot_drift)
     localizations, drift = _apply(content.localizations, settings.steps)
@@ -186,8 +186,7 @@ def _apply(
 def _describe(applied: StepApplied) -> str:
     after = len(applied.localizations)
     if applied.drift is not None:
-        y_nm, x_nm = applied.drift.range_nm
-        return f"{applied.step}: {y_nm:.1f} nm in y, {x_nm:.1f} nm in x"
+        return f"{applied.step}: {applied.drift}"
     return f"{applied.step}: {applied.n_before:,} -> {after:,}"
 
 

@@ -311,6 +311,17 @@ def test_results_are_not_offered_as_beads_of_themselves(widget, viewer, points, 
     assert row.form._beads._choice._values == [None, clicked]
 
 
+def test_what_a_network_found_is_known_as_that_after_some_steps(
+    widget, viewer, movie, table, settle
+):
+    found = {"model": "m", "model_file": "/d/m.safetensors"}
+    show_localizations(viewer, movie, table, name="found", metadata=found)
+    settle()
+    for layer in layers_of(viewer):
+        assert found.items() <= mark_of(layer).items()
+        assert mark_of(layer)["movie"] == "movie"
+
+
 def test_a_table_that_is_called_as_the_result_would_be_is_left_alone(
     widget, viewer, points, add, settle
 ):

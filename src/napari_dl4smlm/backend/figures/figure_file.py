@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 
-from napari_dl4smlm.backend.atomic_file import atomic_file, check_folder
+from napari_dl4smlm.backend.atomic_file import atomic_file, check_folder, set_aside
 from napari_dl4smlm.backend.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,16 +47,17 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     figure
         Any figure.
     path
-        A ``.png`` of 300 dots per inch, ``.pdf`` or ``.svg``; an older file is replaced once the
-        new one is complete.
+        A ``.png`` of 300 dots per inch, ``.pdf`` or ``.svg``; an older file is kept under another
+        name.
 
     Raises
     ------
     InputError
-        As for :func:`check_figure_path`.
+        As for :func:`check_figure_path` and :func:`.set_aside`.
     """
     check_figure_path(path)
     path = Path(path)
     # TrueType, since many journals refuse the Type 3 fonts that are matplotlib's default
     with atomic_file(path) as temporary, mpl.rc_context({"pdf.fonttype": 42}):
         figure.savefig(temporary, format=path.suffix[1:].lower(), dpi=_DOTS_PER_INCH)
+        set_aside(path)

@@ -21,19 +21,23 @@ _EVERY = 3
 # where the axis ends: hardly any pair is farther than four, and then chance begins
 _SIGMAS = 12
 
+# of the height of the plot, below the legend, and below the reason why nothing was measured
+_BELOW_LEGEND = 0.66
+_BELOW_REASON = 0.4
+_MIDDLE_OF_REASON = 0.64
+
 
 def plot_nearest_neighbours(ax: Axes, result: NearestNeighbourPrecision) -> None:
     """Plot how far the nearest neighbour in the next frame is, and in a later one."""
-    tell_measured(ax, result.precision)
+    tell_measured(ax, result.precision, height=_MIDDLE_OF_REASON)
     if not result.counts.any():
         ax.set_axis_off()
         return
     edges = result.edges_nm[::_EVERY]
+    counts, by_chance = _joined(result.counts), _joined(result.by_chance)
+    ax.stairs(counts, edges, fill=True, color=COLOURS[0], alpha=0.3, label="next frame")
     ax.stairs(
-        _joined(result.counts), edges, fill=True, color=COLOURS[0], alpha=0.3, label="next frame"
-    )
-    ax.stairs(
-        _joined(result.by_chance),
+        by_chance,
         edges,
         color=GREY,
         linewidth=LINE_PT,
@@ -47,8 +51,19 @@ def plot_nearest_neighbours(ax: Axes, result: NearestNeighbourPrecision) -> None
     sigma_nm = result.precision.value
     end_nm = edges[-1] if sigma_nm is None else min(edges[-1], _SIGMAS * sigma_nm)
     ax.set_xlim(0, end_nm)
-    ax.set_ylim(bottom=0)
-    ax.legend(fontsize=FONT_PT, frameon=False, loc="upper right", handlelength=1.8)
+    highest = np.maximum(counts, by_chance)[edges[:-1] < end_nm].max()
+    ax.set_ylim(0, highest / (_BELOW_REASON if sigma_nm is None else _BELOW_LEGEND))
+    ax.legend(
+        fontsize=FONT_PT,
+        frameon=False,
+        loc="upper right",
+        ncols=2,
+        handlelength=1.0,
+        handletextpad=0.4,
+        columnspacing=0.8,
+        borderaxespad=0,
+        borderpad=0.1,
+    )
 
 
 def _joined(counts: NDArray[np.intp] | NDArray[np.float64]) -> NDArray[np.float64]:

@@ -35,14 +35,14 @@ GREY = "0.45"
 
 # of a letter in type of 7 to 8 points, on average
 _LETTER_MM = 1.4
-_MM_PER_INCH = 25.4
+MM_PER_INCH = 25.4
 
 
 def new_figure(
     width_mm: float, height_mm: float, *, layout: Literal["constrained"] | None = "constrained"
 ) -> Figure:
     """Make an empty figure of the size that it has in print."""
-    return Figure(figsize=(width_mm / _MM_PER_INCH, height_mm / _MM_PER_INCH), layout=layout)
+    return Figure(figsize=(width_mm / MM_PER_INCH, height_mm / MM_PER_INCH), layout=layout)
 
 
 def wrap(text: str, width_mm: float) -> str:

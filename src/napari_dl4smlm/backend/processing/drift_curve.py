@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_LONG = 3.0
+"""Of typical distances between successive shifts: their slope says nothing about such a gap."""
+
+_STRETCHES_TOLD = 3
+
 
 @dataclass(frozen=True, eq=False)
 class DriftCurve:
@@ -29,17 +34,24 @@ class DriftCurve:
         Number of the frame of the first value.
     y_nm, x_nm
         Shape (frames,): how far a molecule at rest appears from where it was in the first frame.
+    unmeasured
+        Long stretches in which nothing told the shift, if this is known.
     """
 
     first_frame: int
     y_nm: NDArray[np.float64]
     x_nm: NDArray[np.float64]
+    unmeasured: tuple[range, ...] = ()
 
     @classmethod
     def through(
         cls, frame: NDArray[np.floating], shift_nm: NDArray[np.float64], *, frames: range
     ) -> DriftCurve:
-        """Interpolate shifts with a natural cubic spline, and go on straight beyond the last.
+        """Interpolate shifts with natural cubic splines.
+
+        Beyond its ends a spline goes on straight for half of the typical distance between shifts.
+        Over long gaps, its slope would add up what is mostly noise: they are bridged by straight
+        lines, and before the first spline and after the last, the shift stays as it is there.
 
         Parameters
         ----------
@@ -52,13 +64,27 @@ class DriftCurve:
         """
         number = np.arange(frames.start, frames.stop)
         if len(frame) == 1:
-            shift = np.zeros((len(number), 2))
-        else:
-            spline = scipy.interpolate.CubicSpline(frame, shift_nm, bc_type="natural")
-            inside = number.clip(frame[0], frame[-1])
-            shift = spline(inside) + spline(inside, 1) * (number - inside)[:, None]
-            shift -= shift[0]
-        return cls(frames.start, shift[:, 0], shift[:, 1])
+            still = np.zeros(len(number))
+            return cls(frames.start, still, still, (frames,))
+        spacing = np.diff(frame)
+        typical = float(np.median(spacing))
+        shift = np.zeros((len(number), 2))
+        is_near = np.zeros(len(number), bool)
+        for run in np.split(np.arange(len(frame)), np.flatnonzero(spacing > _LONG * typical) + 1):
+            distance = np.maximum(frame[run[0]] - number, number - frame[run[-1]])
+            around = distance <= typical / 2
+            shift[around] = _smooth(frame[run], shift_nm[run], number[around])
+            is_near |= around
+        for axis in shift.T:
+            axis[~is_near] = np.interp(number[~is_near], number[is_near], axis[is_near])
+        shift -= shift[0]
+        ends = np.flatnonzero(np.diff(np.concatenate([[True], is_near, [True]])))
+        unmeasured = tuple(
+            range(frames.start + start, frames.start + stop)
+            for start, stop in ends.reshape(-1, 2).tolist()
+            if stop - start > (_LONG - 1) * typical
+        )
+        return cls(frames.start, shift[:, 0], shift[:, 1], unmeasured)
 
     @property
     def frames(self) -> range:
@@ -69,6 +95,22 @@ class DriftCurve:
     def range_nm(self) -> tuple[float, float]:
         """Distance between the extreme shifts in y, and in x."""
         return float(np.ptp(self.y_nm)), float(np.ptp(self.x_nm))
+
+    def __str__(self) -> str:
+        y_nm, x_nm = self.range_nm
+        text = f"{y_nm:.1f} nm in y, {x_nm:.1f} nm in x"
+        ends = [
+            each
+            for each in self.unmeasured
+            if each.start == self.frames.start or each.stop == self.frames.stop
+        ]
+        between = [each for each in self.unmeasured if each not in ends]
+        told = [
+            f"in frames {_some(gaps)}, where it is {what}"
+            for gaps, what in ((between, "interpolated"), (ends, "kept as it was"))
+            if gaps
+        ]
+        return text + ("; it could not be measured " + ", nor ".join(told) if told else "")
 
     def __add__(self, other: DriftCurve) -> DriftCurve:
         """Return the shift that was corrected in two steps, in the frames of both curves."""
@@ -114,3 +156,22 @@ class DriftCurve:
     def _at(self, frame: NDArray[np.int64]) -> NDArray[np.float64]:
         place = (frame - self.first_frame).clip(0, len(self.y_nm) - 1)
         return np.column_stack([self.y_nm[place], self.x_nm[place]])
+
+
+def _smooth(
+    frame: NDArray[np.floating], shift_nm: NDArray[np.float64], number: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Return a spline through shifts at some frames, straight beyond its ends."""
+    if len(frame) == 1:
+        return np.repeat(shift_nm, len(number), axis=0)
+    spline = scipy.interpolate.CubicSpline(frame, shift_nm, bc_type="natural")
+    inside = number.clip(frame[0], frame[-1])
+    smooth: NDArray[np.float64] = spline(inside) + spline(inside, 1) * (number - inside)[:, None]
+    return smooth
+
+
+def _some(gaps: list[range]) -> str:
+    told = ", ".join(f"{gap.start}:{gap.stop}" for gap in gaps[:_STRETCHES_TOLD])
+    more = len(gaps) - _STRETCHES_TOLD
+    others = f" and {more} other stretch{'es' if more > 1 else ''}"
+    return told + others if more > 0 else told

@@ -28,7 +28,8 @@ class Fiducials(BaseModel, frozen=True, extra="forbid"):
 
     What is within the radius of a position is taken for that fiducial, so that the radius must hold
     all of its drift. Molecules nearby do no harm as long as the fiducial is seen more often. Where
-    one is lost, the others go on.
+    one is lost, the others go on; where all are, drift is interpolated, and kept at the ends of the
+    movie.
     """
 
     kind: Literal["fiducials"] = Field("fiducials", description="beads at known positions")
@@ -66,7 +67,8 @@ class Fiducials(BaseModel, frozen=True, extra="forbid"):
         return DriftCurve.through(frame, motion, frames=frames)
 
     def __str__(self) -> str:
-        return f"drift by {len(self.positions_nm)} fiducials"
+        n = len(self.positions_nm)
+        return f"drift by {n} fiducial{'s' if n > 1 else ''}"
 
     def _fiducial_of(self, localizations: Localizations) -> NDArray[np.intp]:
         """Return which fiducial each localization belongs to, or -1."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Literal
 
@@ -51,16 +52,19 @@ class Filter(BaseModel, frozen=True, extra="forbid"):
         Raises
         ------
         InputError
-            The text is no comparison of a column with a number.
+            The text is no comparison of a column with a finite number.
         """
         match = _COMPARISON.fullmatch(text)
         try:
             if match is None:
                 raise ValueError
             limit = float(match["limit"])
+            if not math.isfinite(limit):
+                raise ValueError
         except ValueError:
             raise InputError(
-                f"{text!r} is not a filter. Compare a column with a number, as in 'photons > 500'."
+                f"{text!r} is not a filter. Compare a column with a number that is finite, as in "
+                "'photons > 500'."
             ) from None
         return cls(
             column=match["column"],

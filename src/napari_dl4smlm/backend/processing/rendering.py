@@ -27,7 +27,10 @@ _LARGEST_PX = 2**30
 
 
 class Rendering(BaseModel, frozen=True, extra="forbid"):
-    """How localizations become an image whose sum is their number."""
+    """How localizations become an image.
+
+    Each adds 1 to its sum, but for what lies beyond the edges of the image.
+    """
 
     mode: Literal["histogram", "gaussian", "uncertainty", "density"] = Field(
         "gaussian",

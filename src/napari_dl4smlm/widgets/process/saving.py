@@ -16,7 +16,7 @@ from napari_dl4smlm.backend.processing.config import ProcessingConfig
 from napari_dl4smlm.backend.processing.output import check_outputs, save_image, save_processed
 from napari_dl4smlm.widgets.forms.titled_rows import Message
 from napari_dl4smlm.widgets.process.command import default_table
-from napari_dl4smlm.widgets.saving import written
+from napari_dl4smlm.widgets.saving import ask_for_file, written
 from napari_dl4smlm.widgets.worker import EventWorker
 
 if TYPE_CHECKING:
@@ -106,7 +106,8 @@ class SavePanel(QWidget):
             return
 
         def write() -> None:
-            check_outputs(processed.table.path, processed.content, table=path, image=None)
+            source, content = processed.table.path, processed.content
+            check_outputs(source, content, processed.config, table=path, image=None)
             save_processed(path, processed.content, processed.config, processed.drift)
 
         def remember() -> None:
@@ -123,7 +124,7 @@ class SavePanel(QWidget):
         source = processed.table.path
 
         def write() -> None:
-            check_outputs(source, processed.content, table=None, image=path)
+            check_outputs(source, processed.content, processed.config, table=None, image=path)
             name = "" if source is None else source.name
             save_image(path, processed.content, processed.config, source=name)
 
@@ -200,17 +201,9 @@ class SavePanel(QWidget):
             "image": (table.with_suffix(".tif"), self.save_image, "Images (*.tif *.tiff)"),
             "steps": (table.with_suffix(".steps.yaml"), self.save_steps, _STEPS),
         }[what]
-        # older files are kept
-        chosen, _ = QFileDialog.getSaveFileName(
-            self,
-            f"Save the {what}",
-            str(path),
-            kinds,
-            options=QFileDialog.Option.DontConfirmOverwrite,
-        )
-        if chosen:
-            named = Path(chosen)
-            save(named if named.suffix else named.with_name(named.name + path.suffix))
+        named = ask_for_file(self, f"Save the {what}", path, kinds)
+        if named is not None:
+            save(named)
 
     def suggested(self) -> Path | None:
         """Return where the processed table goes if the user does not choose another place."""

@@ -280,8 +280,7 @@ def describe(applied: StepApplied) -> str:
     """Tell what a step did."""
     before, after = applied.n_before, len(applied.localizations)
     if applied.drift is not None:
-        y_nm, x_nm = applied.drift.range_nm
-        return f"drift: {y_nm:.1f} nm in y, {x_nm:.1f} nm in x"
+        return f"drift: {applied.drift}"
     if not before:
         return "no localizations arrive here"
     return f"{before:,} → {after:,} ({after / before:.0%})"
