@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
@@ -180,6 +181,25 @@ def test_the_first_frame_with_a_non_finite_pixel_is_named(tmp_path, bad):
         assert not stack.read(0, 6).any()
         with pytest.raises(InputError, match=r"Frame 6 of dark\.tif, counted from 0, holds NaN"):
             stack.read(4, 9)
+
+
+def test_pixels_that_32_bit_numbers_cannot_hold_are_refused():
+    frames = np.zeros((3, 6, 6))
+    frames[0, 0, 0], frames[1, 1, 2], frames[2, 0, 0] = 3.4e38, 1e39, -1e39
+    with open_frames(frames) as stack:
+        assert stack.read(0, 1).max() == 3.4e38
+        for number in (1, 2):
+            with pytest.raises(InputError, match=rf"Frame {number} of array, .* beyond 3\.4e38"):
+                stack.read(number, 3)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_a_name_with_bytes_that_stand_for_no_letter_becomes_text(tmp_path, movie):
+    path = tmp_path / os.fsdecode(b"film_5\xb5m.tif")
+    tifffile.imwrite(path, movie)
+    with open_frames(path) as stack:
+        assert stack.name == "film_5?m.tif"
+        np.testing.assert_array_equal(stack.read(0, 12), movie)
 
 
 def test_a_closed_stack_is_not_read_and_may_be_closed_again(tmp_path, movie):

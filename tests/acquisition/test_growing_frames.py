@@ -16,6 +16,7 @@ from numpy.testing import assert_array_equal
 from napari_dl4smlm.backend.acquisition import growing_tiff, settling
 from napari_dl4smlm.backend.acquisition.frames import open_frames
 from napari_dl4smlm.backend.acquisition.growing_frames import open_growing_frames
+from napari_dl4smlm.backend.acquisition.growing_tiff import GrowingTiff
 from napari_dl4smlm.backend.errors import InputError
 
 
@@ -126,6 +127,31 @@ def test_a_frame_that_its_writer_did_not_finish_is_left_out_and_named(
     assert movie.left_out() == (
         "Frame 4 of movie.tif, counted from 0, is not complete and was left out.",
     )
+
+
+def test_frames_behind_a_single_page_are_missed_aloud(tmp_path, counts, pass_time):
+    path = tmp_path / "movie.tif"
+    # as ImageJ writes beyond 4 GB
+    tifffile.imwrite(path, counts, imagej=True, truncate=True)
+    with pytest.raises(InputError, match="no complete frame yet"):
+        open_growing_frames(path)
+    reader = GrowingTiff(path)
+    reader.look()
+    pass_time(1.1)
+    reader.look()
+    assert reader.shape == (1, 9, 7)
+    (reason,) = reader.left_out()
+    assert "movie.tif promises 12 frames, but only 1 could be followed" in reason
+    assert "predict it again" in reason
+
+
+def test_a_file_that_holds_what_it_promises_is_followed_in_silence(tmp_path, counts, pass_time):
+    for name, options in {"a.tif": {"imagej": True}, "b.tif": {}, "c.ome.tif": {}}.items():
+        tifffile.imwrite(tmp_path / name, counts, **options)
+        movie = open_growing_frames(tmp_path / name)
+        pass_time(1.1)
+        assert movie.grow() == 12
+        assert movie.left_out() == ()
 
 
 def test_room_that_was_made_in_advance_holds_no_frames(tmp_path, counts, pass_time):

@@ -9,6 +9,7 @@ import pytest
 import tifffile
 
 from napari_dl4smlm.backend.acquisition.frames import open_frames
+from napari_dl4smlm.backend.acquisition.growing_frames import open_growing_frames
 
 pytestmark = pytest.mark.usefixtures("no_file_left_open")
 
@@ -31,6 +32,12 @@ def pixel_size_nm(path, **options):
         ("micron", 1 / 0.1335, 133.5),
         ("microns", 1 / 0.16, 160.0),
         ("\\u00B5m", 1 / 0.108, 108.0),
+        ("pm", 1e-5, 100.0),
+        ("\\u00C5", 1e-3, 100.0),
+        ("mm", 1e4, 100.0),
+        ("cm", 1e5, 100.0),
+        ("meter", 1e7, 100.0),
+        ("cm", 28.35, None),  # 72 dpi
         ("pixel", 1, None),
         ("inch", 72, None),
         ("", 10, None),
@@ -59,6 +66,11 @@ def test_imagej_may_spell_the_unit_with_either_mu(tmp_path, sign):
         ({"PhysicalSizeX": 0.1, "PhysicalSizeY": 0.1}, 100.0),
         ({"PhysicalSizeX": 0.1, "PhysicalSizeY": 0.1, "unit": "µm"}, 100.0),
         ({"PhysicalSizeX": 106.5, "PhysicalSizeY": 106.5, "unit": "nm"}, 106.5),
+        ({"PhysicalSizeX": 1e-4, "PhysicalSizeY": 1e-4, "unit": "mm"}, 100.0),
+        ({"PhysicalSizeX": 1e-5, "PhysicalSizeY": 1e-5, "unit": "cm"}, 100.0),
+        ({"PhysicalSizeX": 1e-7, "PhysicalSizeY": 1e-7, "unit": "m"}, 100.0),
+        ({"PhysicalSizeX": 1e5, "PhysicalSizeY": 1e5, "unit": "pm"}, 100.0),
+        ({"PhysicalSizeX": 1000, "PhysicalSizeY": 1000, "unit": "Å"}, 100.0),
         ({"PhysicalSizeX": 100, "PhysicalSizeY": 100.9, "unit": "nm"}, 100.0),
         ({"PhysicalSizeX": 100, "PhysicalSizeY": 101.1, "unit": "nm"}, None),
         ({"PhysicalSizeX": 1, "PhysicalSizeY": 1, "unit": "pixel"}, None),
@@ -109,3 +121,14 @@ def test_the_users_pixel_size_wins(tmp_path):
     tifffile.imwrite(path, MOVIE, metadata={"PhysicalSizeX": 0.1, "PhysicalSizeY": 0.1})
     with open_frames(path, pixel_size_nm=160) as stack:
         assert stack.pixel_size_nm == 160
+
+
+def test_pixels_that_are_not_square_are_told_as_what_they_are(tmp_path):
+    path = tmp_path / "m.ome.tif"
+    tifffile.imwrite(path, MOVIE, metadata={"PhysicalSizeX": 0.16, "PhysicalSizeY": 0.1})
+    with open_frames(path) as stack:
+        assert stack.pixel_sides_nm == (100, 160)
+        fault = stack.pixel_size_fault()
+        assert "pixels of m.ome.tif are 100 nm high and 160 nm wide" in fault
+        assert open_growing_frames(path, wait_s=120).pixel_size_fault() == fault
+        assert stack.with_pixel_size(100).pixel_size_fault() is None

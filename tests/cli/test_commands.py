@@ -3,6 +3,7 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -322,6 +323,26 @@ def test_a_worker_that_fails_is_told_of_and_costs_nothing(trained, folder, monke
     result = trained("predict", "movie.tif", *options, "--workers=2", "--out=two")
     assert "Warning: a worker has failed: Error: no room" in result.stderr
     assert (folder / "two" / "localizations.csv").exists()
+
+
+def test_a_worker_gets_a_movie_of_any_name_and_the_stop_of_the_first(trained, folder, monkeypatch):
+    module = sys.modules["napari_dl4smlm.cli.predict"]
+    (folder / "movie.tif").rename(folder / "-m.tif")
+
+    @contextmanager
+    def fellow_workers(count, arguments, stop):
+        assert count == 2
+        # it hears that it is to stop, and does
+        with monkeypatch.context() as patches:
+            patches.setattr(module, "stop_with_first_worker", lambda stop: stop())
+            assert "Stopped" in trained(*arguments, code=130).output
+        stop.set()
+        yield
+
+    monkeypatch.setattr(module, "fellow_workers", fellow_workers)
+    options = ("--model=model.safetensors", "--device=cpu", "--pixel-size-nm=100", "--workers=2")
+    result = trained("predict", *options, "--out=two", "--", "-m.tif", code=130)
+    assert "Stopped; what is done is kept." in result.output
 
 
 def test_what_workers_cannot_share_is_refused(trained):

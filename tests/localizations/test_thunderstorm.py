@@ -1,6 +1,8 @@
 import csv
+import os
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -404,3 +406,39 @@ def test_locan_reads_what_we_write(tmp_path, exported, locan_reads):
     np.testing.assert_array_equal(theirs["position_x"], exported.x_nm)
     np.testing.assert_array_equal(theirs["position_y"], exported.y_nm)
     np.testing.assert_array_equal(theirs["uncertainty"], exported.uncertainty_nm)
+
+
+def fill_disk(writer):
+    """Let nothing more that is written to a table find room."""
+    writer._file.flush()
+    os.dup2(full := os.open("/dev/full", os.O_WRONLY), writer._file.fileno())
+    os.close(full)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+def test_a_disk_that_is_full_when_the_last_rows_come_is_told_with_the_file(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+
+    def write():
+        with ThunderstormWriter(path) as writer:
+            fill_disk(writer)
+            writer.append(Localizations([0], [1], [2]))
+
+    with pytest.raises(OSError, match="No space left on device") as raised:
+        write()
+    assert raised.value.filename == str(path)
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["old"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+def test_what_has_ended_the_writing_is_told_rather_than_what_follows_from_it(tmp_path):
+    def write():
+        with ThunderstormWriter(tmp_path / "table.csv") as writer:
+            fill_disk(writer)
+            writer.append(Localizations([0], [1], [2]))
+            raise InputError("first")
+
+    with pytest.raises(InputError, match="first"):
+        write()
+    assert not list(tmp_path.iterdir())

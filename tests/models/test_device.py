@@ -76,6 +76,30 @@ def test_the_cpu_is_described_by_its_model_and_the_cores_this_process_may_use(mo
 
 
 @pytest.mark.usefixtures("two_gpus")
+@pytest.mark.parametrize(
+    ("variables", "device"),
+    [
+        ({"LOCAL_RANK": "2"}, "cuda:0"),
+        ({"LOCAL_RANK": "", "SLURM_LOCALID": "4"}, "cuda:0"),
+        ({"LOCAL_RANK": " ", "SLURM_LOCALID": ""}, "cuda:0"),
+    ],
+)
+def test_an_empty_number_of_a_process_is_none(monkeypatch, variables, device):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert select_device("auto") == torch.device(device)
+
+
+@pytest.mark.parametrize("variable", ["LOCAL_RANK", "SLURM_LOCALID"])
+def test_a_number_of_a_process_that_is_none_matters_only_where_it_decides(monkeypatch, variable):
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.setenv(variable, "first")
+    with pytest.raises(DeviceError, match=f"{variable} is 'first'.* Unset it, or name a device"):
+        select_device("auto")
+    assert select_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.usefixtures("two_gpus")
 def test_a_gpu_is_described_by_its_model_its_memory_and_what_is_free_of_it():
     assert by_name("cuda:0") == DeviceInfo("cuda:0", "NVIDIA RTX 3060, 12 GiB (9.1 GiB free)")
 

@@ -242,6 +242,22 @@ def test_the_prediction_ends_with_the_last_frame_that_was_asked_for(u_storm, cam
     assert predictor.reconstruction.frame_ranges == ["3:8"]
 
 
+def test_a_movie_that_ends_before_the_frames_that_were_asked_for_is_refused(
+    u_storm, camera, instead_of_waiting, clock, tmp_path
+):
+    _, movie = camera
+
+    def pass_time():
+        clock.now += 20
+
+    instead_of_waiting(pass_time)
+    for frames in ("10:12", "5:"):
+        config = CPU.model_copy(update={"frames": frames})
+        with pytest.raises(InputError, match=f"'{frames}' cannot be used: the movie has 5 frames"):
+            list(predict_to_files(u_storm, movie, tmp_path, config))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_frames_before_those_asked_for_are_waited_out(u_storm, camera, instead_of_waiting):
     camera, movie = camera
 

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 import shutil
+import sys
 import threading
 from collections import namedtuple
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -233,3 +236,43 @@ def test_a_disk_that_is_full_at_the_end_costs_nothing_that_was_there(
     with pytest.raises(InputError, match="No space left on device"):
         list(predict_to_files(nearest_model(), movie, tmp_path, CONFIG))
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+@pytest.mark.parametrize("is_told_at", ["the end", "once"])
+def test_a_table_that_does_not_fit_leaves_all_files_of_an_earlier_prediction(
+    tmp_path, nearest_model, movie, monkeypatch, is_told_at
+):
+    list(predict_to_files(nearest_model(), movie, tmp_path, CONFIG))
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    append = ThunderstormWriter.append
+
+    def fill_disk(writer, table):
+        append(writer, table)
+        os.dup2(full := os.open("/dev/full", os.O_WRONLY), writer._file.fileno())
+        os.close(full)
+        if is_told_at == "once":
+            writer._file.flush()
+
+    monkeypatch.setattr(ThunderstormWriter, "append", fill_disk)
+    with pytest.raises(InputError, match=r"\(No space left on device\)\. Make room"):
+        list(predict_to_files(nearest_model(), movie, tmp_path, CONFIG))
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_what_a_killed_prediction_has_left_is_removed_after_a_day(tmp_path, nearest_model, movie):
+    for name in ("localizations.csv", "reconstruction.tif", "density_maps.tif"):
+        path = tmp_path / f".{name}.{'0a' * 16}.tmp"
+        path.touch()
+        os.utime(path, (0, 0))
+    list(predict_to_files(nearest_model(), movie, tmp_path, CONFIG, save_maps=True))
+    assert not any(path.name.startswith(".") for path in tmp_path.iterdir())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_a_movie_whose_name_is_no_text_is_predicted(tmp_path, nearest_model, movie):
+    path = tmp_path / os.fsdecode(b"film_5\xb5m.tif")
+    tifffile.imwrite(path, movie.read(0, 8))
+    with open_frames(path, pixel_size_nm=100) as frames:
+        list(predict_to_files(nearest_model(), frames, tmp_path / "out", CONFIG))
+    assert information(tmp_path / "out" / "reconstruction.tif")["movie"] == "film_5?m.tif"

@@ -12,7 +12,8 @@ import torch
 from pydantic import ValidationError
 from scipy.ndimage import gaussian_filter
 
-from napari_dl4smlm.backend.acquisition.frames import PIXEL_TYPES, open_frames
+from napari_dl4smlm.backend.acquisition.frame_readers import ArrayReader
+from napari_dl4smlm.backend.acquisition.frames import PIXEL_TYPES, FrameStack, open_frames
 from napari_dl4smlm.backend.acquisition.normalization import Normalization
 from napari_dl4smlm.backend.errors import DeviceError, InputError
 from napari_dl4smlm.backend.localizations.peaks import find_peaks
@@ -27,6 +28,7 @@ from napari_dl4smlm.backend.prediction.events import (
     PredictionStarted,
     PredictionStopped,
 )
+from napari_dl4smlm.backend.prediction.mismatch import mismatches
 from napari_dl4smlm.backend.prediction.predictor import Predictor
 
 
@@ -479,3 +481,24 @@ def test_peak_memory_does_not_grow_with_the_number_of_frames(tmp_path):
     )
     assert many > few > 0
     assert after_2000 <= 1.1 * after_50
+
+
+def test_pixels_that_are_not_square_are_refused_unless_their_size_is_given(nearest_model):
+    frames = np.zeros((2, 8, 10), np.float32)
+    movie = FrameStack(
+        ArrayReader(frames, "film"), name="film", pixel_size_nm=None, pixel_sides_nm=(100, 160)
+    )
+    with pytest.raises(InputError, match=r"film are 100 nm high and 160 nm wide.* Resample"):
+        Predictor(nearest_model(), movie, PredictionConfig(device="cpu"))
+    sentence, *_ = mismatches(nearest_model().card, movie, frames=range(2), given_nm=None)
+    assert "100 nm high and 160 nm wide" in sentence
+    config = PredictionConfig(device="cpu", pixel_size_nm=120)
+    assert Predictor(nearest_model(), movie, config).pixel_size_nm == 120
+
+
+def test_an_image_that_is_no_number_is_refused(nearest_model):
+    bright = Normalization(offset=0, scale=1e-6, background=0, brightest=1)
+    frames = np.zeros((6, 8, 10), np.float32)
+    frames[3, 2, 2] = 3e38
+    with pytest.raises(InputError, match="no finite numbers of frames 2 to 3 of array"):
+        predict(nearest_model(normalization=bright), frames, batch_size=2)

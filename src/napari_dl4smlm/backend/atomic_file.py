@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import tempfile
+import time
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +16,9 @@ from napari_dl4smlm.backend.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# a prediction that goes on writes to its files more often, whatever else its machine does
+_ABANDONED_S = 24 * 3600.0
 
 
 @contextmanager
@@ -40,8 +46,52 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         with temporary.open("r+b") as file:
             os.fsync(file.fileno())
         temporary.replace(target)
+    except OSError as error:
+        if error.filename == str(temporary):
+            # under the name that the user knows
+            error.filename = str(target)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming_file(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Give the name of a file to what goes wrong while it is written, such as on a full disk.
+
+    Raises
+    ------
+    OSError
+        As in the block, with number, reason and file.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        # of a part that did not get through, NumPy says no more than how long it is
+        reason = error.strerror or "only a part could be written"
+        raise OSError(error.errno or errno.ENOSPC, reason, str(path)) from error
+
+
+def remove_abandoned(path: str | os.PathLike[str]) -> None:
+    """Remove what runs that were killed have left of a file that they were writing.
+
+    Parameters
+    ----------
+    path
+        The file that `atomic_file` was to write. Temporary files that were changed in the last 24
+        hours stay: another process may be at work on them.
+    """
+    target = Path(path)
+    # more than one number, where one atomic file was written inside another
+    temporary = re.compile(rf"\.+{re.escape(target.name)}(\.[0-9a-f]{{32}}\.tmp)+")
+    now = time.time()
+    for file in target.parent.iterdir():
+        # another process may do the same, and Windows keeps files that are open
+        with suppress(OSError):
+            if temporary.fullmatch(file.name) and now - file.stat().st_mtime > _ABANDONED_S:
+                file.unlink()
 
 
 def set_aside(path: str | os.PathLike[str]) -> Path | None:
@@ -57,10 +107,17 @@ def set_aside(path: str | os.PathLike[str]) -> Path | None:
     Path or None
         Where the old file is now, for example ``model.previous.safetensors``; ``None`` if there
         was no old file. Earlier files set aside are kept and counted: ``model.previous-2...``.
+
+    Raises
+    ------
+    InputError
+        There is a folder in its place, which no file replaces.
     """
     old = Path(path)
     if not old.exists():
         return None
+    if old.is_dir():
+        raise InputError(f"{old} is a folder. Choose another name for the file.")
     count = 1
     while True:
         suffix = ".previous" if count == 1 else f".previous-{count}"

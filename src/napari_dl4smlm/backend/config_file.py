@@ -20,6 +20,20 @@ Fault = tuple[tuple[int | str, ...], str]
 """Where a value is refused, as pydantic's `loc`, and why."""
 
 
+class _Loader(yaml.SafeLoader):
+    """Leaves ranges such as 10:20 as they are; YAML 1.1 takes them for numbers to the base 60."""
+
+    def construct_int(self, node: yaml.ScalarNode) -> int | str:
+        return node.value if ":" in node.value else self.construct_yaml_int(node)
+
+    def construct_float(self, node: yaml.ScalarNode) -> float | str:
+        return node.value if ":" in node.value else self.construct_yaml_float(node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_int)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_float)
+
+
 def read_config(path: Path | None) -> dict[str, Any]:
     """Read a YAML config; nothing where there is no path.
 
@@ -31,7 +45,7 @@ def read_config(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"The config {path} cannot be read: {error}".replace("\n", " ")) from error
     if not isinstance(values, dict):

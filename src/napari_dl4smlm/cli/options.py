@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import types
 from functools import wraps
 from pathlib import Path
@@ -25,6 +26,10 @@ _OPTION_NAMES = {
 }
 
 
+# what a user can mend by making room
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
 class CommandError(click.ClickException):
     """One line on standard error and exit code 2."""
 
@@ -41,7 +46,16 @@ def report_errors(command: Callable[..., None]) -> Callable[..., None]:
         except InputError as error:
             raise CommandError(str(error)) from error
         except OSError as error:
-            raise CommandError(f"{error.filename or 'file'}: {error.strerror or error}") from error
+            what = f"{error.filename or 'file'}: {error.strerror or error}"
+            if error.errno in _NO_ROOM:
+                what += ". Make room, or choose another folder."
+            raise CommandError(what) from error
+        except MemoryError as error:
+            reason = f" ({error})" if str(error) else ""
+            raise CommandError(
+                f"The memory does not suffice{reason}. Close other programs, crop the movie, or "
+                "use another machine."
+            ) from error
 
     return reporting
 
@@ -69,14 +83,18 @@ def config_options(
     return decorate
 
 
-def config_file_options(command: Callable[..., None]) -> Callable[..., None]:
+def config_file_options(
+    command: Callable[..., None], which: str = "these options"
+) -> Callable[..., None]:
     """Give a command ``--config`` to read its options from YAML, and ``--save-config`` to write."""
     path = click.Path(path_type=Path)
-    save = click.option("--save-config", type=path, help="write the options of this run as YAML")
+    save = click.option(
+        "--save-config", type=path, help=f"write {which}, as they are in this run, as YAML"
+    )
     read = click.option(
         "--config",
         type=path,
-        help="YAML with any of these options, as --save-config writes it; options given here win",
+        help=f"YAML with any of {which}, as --save-config writes it; options given here win",
     )
     return read(save(command))
 

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import threading
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ from napari_dl4smlm.cli.options import (
     given,
     report_errors,
 )
-from napari_dl4smlm.cli.workers import fellow_workers
+from napari_dl4smlm.cli.workers import fellow_workers, stop_with_first_worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +91,7 @@ if TYPE_CHECKING:
     help="share the movie with every process that runs this very command, also on other machines "
     "that see the same folder; run it again to go on after a crash",
 )
-@config_file_options
+@partial(config_file_options, which="the options from --device to --pixel-size-nm")
 @report_errors
 def predict(
     movie: Path,
@@ -123,12 +124,14 @@ def predict(
     from napari_dl4smlm.backend.models.device import select_device
     from napari_dl4smlm.backend.models.model_file import load_model
     from napari_dl4smlm.backend.prediction.output import predict_to_files
+    from napari_dl4smlm.backend.prediction.result_folder import result_folder
     from napari_dl4smlm.backend.prediction.sharing.shared_prediction import predict_shared
 
-    folder = out or movie.with_name(f"{movie.stem}-prediction")
+    folder = out or result_folder(movie)
     model = load_model(model_path, device=select_device(settings.device))
     click.echo(describe_columns(model.card.calibration))
     stop = threading.Event()
+    stop_with_first_worker(stop.set)
     with (
         stop_on_interrupt(stop.set),
         _open(movie, settings.pixel_size_nm, quiet_s if is_growing else None, stop) as frames,
@@ -139,7 +142,7 @@ def predict(
             events = predict_to_files(
                 model, frames, folder, settings, save_maps=save_maps, stop=stop
             )
-        with _fellows(workers, movie, model_path, folder, settings):
+        with _fellows(workers, movie, model_path, folder, settings, stop):
             stopped = follow(events, title=model.card.architecture)
     if stopped:
         raise click.exceptions.Exit(INTERRUPTED)
@@ -147,7 +150,12 @@ def predict(
 
 @contextmanager
 def _fellows(
-    count: int, movie: Path, model_path: Path, folder: Path, settings: PredictionConfig
+    count: int,
+    movie: Path,
+    model_path: Path,
+    folder: Path,
+    settings: PredictionConfig,
+    stop: threading.Event,
 ) -> Iterator[None]:
     """Let other processes share the movie, if there are to be any."""
     if count == 1:
@@ -159,8 +167,9 @@ def _fellows(
     with tempfile.TemporaryDirectory() as temporary:
         config = Path(temporary) / "prediction.yaml"
         write_config(config, settings.model_dump(mode="json"))
-        words = (movie, "--model", model_path, "--out", folder, "--config", config)
-        with fellow_workers(count, ["predict", "--shared", *map(str, words)]):
+        # a movie may be called as an option is
+        words = ("--model", model_path, "--out", folder, "--config", config, "--", movie)
+        with fellow_workers(count, ["predict", "--shared", *map(str, words)], stop):
             yield
 
 
@@ -173,9 +182,15 @@ def _open(
     if quiet_s is None:
         return open_frames(movie, pixel_size_nm=pixel_size_nm)
     click.echo(f"Waiting for frames in {movie}.", err=True)
-    return open_growing_frames(
-        movie, pixel_size_nm=pixel_size_nm, quiet_s=quiet_s, wait_s=quiet_s, stop=stop
-    )
+    try:
+        return open_growing_frames(
+            movie, pixel_size_nm=pixel_size_nm, quiet_s=quiet_s, wait_s=quiet_s, stop=stop
+        )
+    except InputError:
+        if stop.is_set():
+            # that no frame has come is not to be told as a fault then
+            raise click.exceptions.Exit(INTERRUPTED) from None
+        raise
 
 
 def follow(events: Iterator[PredictionEvent], *, title: str) -> bool:
@@ -212,11 +227,15 @@ def follow(events: Iterator[PredictionEvent], *, title: str) -> bool:
                     stopped = True
                     tqdm.write("Stopped; what is done is kept.")
                 case FilesWritten():
-                    tqdm.write(
-                        f"{event.n_localizations:,} localizations. Written: "
-                        + ", ".join(str(path) for path in event.paths)
-                    )
+                    tqdm.write(_describe_files(event))
     return stopped
+
+
+def _describe_files(event: FilesWritten) -> str:
+    if not event.paths:
+        return "No frame was predicted, and nothing written."
+    paths = ", ".join(map(str, event.paths))
+    return f"{event.n_localizations:,} localizations. Written: {paths}"
 
 
 def _describe_pace(event: FramesArrived) -> str:
@@ -231,8 +250,9 @@ def _describe_pace(event: FramesArrived) -> str:
 
 def _describe_start(event: PredictionStarted) -> str:
     why = f" ({event.why})" if event.why else ""
+    frames = f"{event.n_frames:,} frames" if event.n_frames else "frames as they come"
     line = (
-        f"Predicting {event.n_frames:,} frames on {event.device} with {event.backend} in "
+        f"Predicting {frames} on {event.device} with {event.backend} in "
         f"{event.precision}{why}; image of {event.height} x {event.width} px."
     )
     return "\n".join([line, *(f"Warning: {warning}" for warning in event.warnings)])

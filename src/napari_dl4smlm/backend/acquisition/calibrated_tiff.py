@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import tifffile
 
 from napari_dl4smlm import __version__
+from napari_dl4smlm.backend.atomic_file import naming_file
 
 if TYPE_CHECKING:
     import os
@@ -52,24 +53,32 @@ def calibrated_tiff(
     ------
     callable
         Appends an image, shape (Y, X).
+
+    Raises
+    ------
+    OSError
+        An image cannot be written; it names the file.
     """
     pixels_per_um = 1000 / pixel_size_nm
     is_big = nbytes > LARGEST_TIFF_BYTES
     with tifffile.TiffWriter(path, bigtiff=is_big, byteorder="<") as tiff:
         text = json.dumps(dict(information), indent=1, ensure_ascii=False)
+        # file names may hold bytes that stand for no letter
+        text = text.encode(errors="replace").decode()
         # in the first page only: the movie may have a million frames
         pages_tags = chain([tifffile.imagej_metadata_tag({"Info": text}, "<")], repeat(()))
 
         def write(image: NDArray[np.float32 | np.uint16]) -> None:
-            tiff.write(
-                image,
-                photometric="minisblack",
-                resolution=(pixels_per_um, pixels_per_um),
-                resolutionunit="NONE",
-                description=_IMAGEJ_DESCRIPTION,
-                software=f"napari-dl4smlm {__version__}",
-                metadata=None,
-                extratags=next(pages_tags),
-            )
+            with naming_file(path):
+                tiff.write(
+                    image,
+                    photometric="minisblack",
+                    resolution=(pixels_per_um, pixels_per_um),
+                    resolutionunit="NONE",
+                    description=_IMAGEJ_DESCRIPTION,
+                    software=f"napari-dl4smlm {__version__}",
+                    metadata=None,
+                    extratags=next(pages_tags),
+                )
 
         yield write

@@ -16,6 +16,7 @@ import numpy as np
 from napari_dl4smlm.backend.acquisition.frame_readers import ArrayReader, RawReader
 from napari_dl4smlm.backend.acquisition.tiff_folder import open_tiff_folder
 from napari_dl4smlm.backend.acquisition.tiff_frames import open_tiff
+from napari_dl4smlm.backend.acquisition.tiff_metadata import square_pixel_nm
 from napari_dl4smlm.backend.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class FrameStack:
         Name of the file, the folder or the array, for messages and titles.
     pixel_size_nm
         Side of a camera pixel in the sample plane; ``None`` if it is not known.
+    pixel_sides_nm
+        Height and width of a pixel, as the file tells them; ``None`` if it does not.
 
     Attributes
     ----------
@@ -60,9 +63,18 @@ class FrameStack:
         Pixel type as stored, in native byte order.
     """
 
-    def __init__(self, reader: FrameReader, *, name: str, pixel_size_nm: float | None) -> None:
-        self.name = name
+    def __init__(
+        self,
+        reader: FrameReader,
+        *,
+        name: str,
+        pixel_size_nm: float | None,
+        pixel_sides_nm: tuple[float, float] | None = None,
+    ) -> None:
+        # files may have names with bytes that stand for no letter, which no text can hold
+        self.name = name.encode(errors="replace").decode()
         self.pixel_size_nm = pixel_size_nm
+        self.pixel_sides_nm = pixel_sides_nm
         self.shape = reader.shape
         self.n_frames, self.height, self.width = reader.shape
         self.dtype = reader.dtype
@@ -95,8 +107,8 @@ class FrameStack:
         Raises
         ------
         InputError
-            The stack is closed, the range is empty or not inside the movie, a frame holds NaN or
-            infinite pixels, or a compressed frame is damaged.
+            The stack is closed, the range is empty or not inside the movie, a frame holds NaN,
+            infinite pixels or larger ones than 32-bit numbers, or a compressed frame is damaged.
         """
         if not 0 <= start < stop <= self.n_frames:
             raise InputError(
@@ -159,6 +171,17 @@ class FrameStack:
         stack.pixel_size_nm = pixel_size_nm
         return stack
 
+    def pixel_size_fault(self) -> str | None:
+        """Say why there is no pixel size although the file tells the sides of a pixel."""
+        if self.pixel_size_nm is not None or self.pixel_sides_nm is None:
+            return None
+        height_nm, width_nm = self.pixel_sides_nm
+        return (
+            f"The pixels of {self.name} are {height_nm:g} nm high and {width_nm:g} nm wide, but "
+            "positions are computed for square ones. Resample the movie to square pixels, for "
+            "example with Fiji; or give the pixel size in nm (pixel_size_nm), if the file is wrong."
+        )
+
     def fingerprint(self) -> str:
         """Return a checksum by which this movie is known again, whatever its file is called.
 
@@ -172,12 +195,13 @@ class FrameStack:
         return digest.hexdigest()
 
     def _require_finite(self, frames: NDArray[Any], start: int) -> None:
-        finite = np.isfinite(frames).all(axis=(1, 2))
+        # whoever computes with them takes numbers of 32 bits, of which float64 has larger ones
+        finite = (np.abs(frames) <= np.finfo(np.float32).max).all(axis=(1, 2))
         if not finite.all():
             raise InputError(
                 f"Frame {start + int(np.argmin(finite))} of {self.name}, counted from 0, holds NaN "
-                "or infinite pixels. Replace them by numbers, or leave that frame out with a frame "
-                "range."
+                "or infinite pixels, or some beyond 3.4e38. Replace them by numbers, or leave that "
+                "frame out with a frame range."
             )
 
 
@@ -228,12 +252,17 @@ def _opened_file(source: str | os.PathLike[str]) -> FrameStack:
         raise InputError(f"There is no file or folder {path}. Check the name.")
     reader: FrameReader
     if path.is_dir():
-        reader, pixel_size_nm = open_tiff_folder(path)
+        reader, sides_nm = open_tiff_folder(path)
     elif path.suffix.lower() == ".npy":
-        reader, pixel_size_nm = _npy_reader(path), None
+        reader, sides_nm = _npy_reader(path), None
     else:
-        reader, pixel_size_nm = open_tiff(path)
-    return FrameStack(reader, name=path.name, pixel_size_nm=pixel_size_nm)
+        reader, sides_nm = open_tiff(path)
+    return FrameStack(
+        reader,
+        name=path.name,
+        pixel_size_nm=square_pixel_nm(sides_nm),
+        pixel_sides_nm=sides_nm,
+    )
 
 
 def _npy_reader(path: Path) -> FrameReader:

@@ -14,7 +14,7 @@ from napari_dl4smlm.backend.acquisition.tiff_folder import (
     only_page,
     read_frame,
 )
-from napari_dl4smlm.backend.acquisition.tiff_metadata import ome_images, pixel_size_nm
+from napari_dl4smlm.backend.acquisition.tiff_metadata import ome_images, pixel_sides_nm
 from napari_dl4smlm.backend.acquisition.tiff_pages import (
     open_tiff_file,
     require_alike,
@@ -45,7 +45,7 @@ class GrowingFolder:
         self.shape = (0, 0, 0)
         self.dtype: np.dtype[Any] = np.dtype(np.uint16)
         self.closed = False
-        self.pixel_size_nm: float | None = None
+        self.pixel_sides_nm: tuple[float, float] | None = None
         self._path = path
         self._files: list[Path] = []
         self._first: TiffPage | None = None
@@ -121,7 +121,7 @@ class GrowingFolder:
         if self._first is None:
             require_decodable(page, file.name)
             with tiff_damage_reported(file.name), open_tiff_file(file) as tif:
-                self.pixel_size_nm = pixel_size_nm(tif, page, ome_images(tif))
+                self.pixel_sides_nm = pixel_sides_nm(tif, page, ome_images(tif))
             self._first = page
             self.dtype = np.dtype(page.dtype)
         first_name = self._files[0].name if self._files else file.name

@@ -16,6 +16,7 @@ from napari_dl4smlm.backend.acquisition.frames import (
 from napari_dl4smlm.backend.acquisition.growing_folder import GrowingFolder
 from napari_dl4smlm.backend.acquisition.growing_tiff import GrowingTiff
 from napari_dl4smlm.backend.acquisition.tiff_folder import names_tiff
+from napari_dl4smlm.backend.acquisition.tiff_metadata import square_pixel_nm
 from napari_dl4smlm.backend.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,11 +33,11 @@ class GrowingReader(FrameReader, Protocol):
 
     Attributes
     ----------
-    pixel_size_nm
-        That of the first frame's metadata.
+    pixel_sides_nm
+        Height and width of a pixel, from the first frame's metadata.
     """
 
-    pixel_size_nm: float | None
+    pixel_sides_nm: tuple[float, float] | None
 
     def look(self) -> None:
         """Take in the frames that have become complete."""
@@ -59,9 +60,17 @@ class GrowingFrames(FrameStack):
     """
 
     def __init__(
-        self, reader: GrowingReader, *, path: Path, pixel_size_nm: float | None, quiet_s: float
+        self,
+        reader: GrowingReader,
+        *,
+        path: Path,
+        pixel_size_nm: float | None,
+        pixel_sides_nm: tuple[float, float] | None = None,
+        quiet_s: float,
     ) -> None:
-        super().__init__(reader, name=path.name, pixel_size_nm=pixel_size_nm)
+        super().__init__(
+            reader, name=path.name, pixel_size_nm=pixel_size_nm, pixel_sides_nm=pixel_sides_nm
+        )
         self.path = path
         self.quiet_s = quiet_s
         self._growing = reader
@@ -145,8 +154,14 @@ def open_growing_frames(
         if reader is not None:
             reader.look()
             if reader.shape[0]:
-                size_nm = reader.pixel_size_nm if pixel_size_nm is None else pixel_size_nm
-                frames = GrowingFrames(reader, path=path, pixel_size_nm=size_nm, quiet_s=quiet_s)
+                sides_nm = reader.pixel_sides_nm
+                frames = GrowingFrames(
+                    reader,
+                    path=path,
+                    pixel_size_nm=pixel_size_nm or square_pixel_nm(sides_nm),
+                    pixel_sides_nm=sides_nm,
+                    quiet_s=quiet_s,
+                )
                 require_pixels(frames)
                 return frames
         if stop.is_set() or time.monotonic() >= ends_at:

@@ -8,7 +8,11 @@ import numpy as np
 from tifffile import TiffPage
 
 from napari_dl4smlm.backend.acquisition.settling import Settling
-from napari_dl4smlm.backend.acquisition.tiff_metadata import ome_images, pixel_size_nm
+from napari_dl4smlm.backend.acquisition.tiff_metadata import (
+    ome_images,
+    pixel_sides_nm,
+    promised_frames,
+)
 from napari_dl4smlm.backend.acquisition.tiff_pages import (
     DAMAGE,
     is_whole,
@@ -44,7 +48,7 @@ class GrowingTiff:
         self.shape = (0, 0, 0)
         self.dtype: np.dtype[Any] = np.dtype(np.uint16)
         self.closed = False
-        self.pixel_size_nm: float | None = None
+        self.pixel_sides_nm: tuple[float, float] | None = None
         self._path = path
         self._settling = Settling()
         self._size = 0
@@ -88,13 +92,21 @@ class GrowingTiff:
             self._take_in(tif, has_settled)
 
     def left_out(self) -> tuple[str, ...]:
-        """Tell of a page that was begun and not finished."""
-        if not self._has_begun_another:
-            return ()
-        return (
-            f"Frame {len(self._positions)} of {self._path.name}, counted from 0, is not complete "
-            "and was left out.",
-        )
+        """Tell of a page that was begun and not finished, and of frames that have no page."""
+        n_frames, name = len(self._positions), self._path.name
+        reasons = []
+        if self._has_begun_another:
+            reasons.append(
+                f"Frame {n_frames} of {name}, counted from 0, is not complete and was left out."
+            )
+        promised = self._promised()
+        if promised > n_frames + self._has_begun_another:
+            reasons.append(
+                f"{name} promises {promised:,} frames, but only {n_frames:,} could be followed: "
+                "the others may lie in further files, or without pages of their own. If the "
+                "recording is complete, predict it again without following it."
+            )
+        return tuple(reasons)
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Return frames ``start`` to ``stop - 1``, in native byte order."""
@@ -118,6 +130,15 @@ class GrowingTiff:
         """Look no more."""
         self.closed = True
 
+    def _promised(self) -> int:
+        """Count the frames that the metadata tell of by now; 1 if they cannot be understood."""
+        try:
+            with open_tiff_file(self._path) as tif:
+                first = tif.pages[0].aspage()
+                return promised_frames(tif, first, ome_images(tif), self._path.name)
+        except (*DAMAGE, OSError):
+            return 1
+
     def _take_in(self, tif: TiffFile, has_settled: bool) -> None:
         # the address of the first page is in the header
         pointer = self._next_pointer or (8 if tif.tiff.is_bigtiff else 4)
@@ -139,7 +160,7 @@ class GrowingTiff:
             require_grey(page, name)
             require_decodable(page, name)
             with tiff_damage_reported(name):
-                self.pixel_size_nm = pixel_size_nm(page.parent, page, ome_images(page.parent))
+                self.pixel_sides_nm = pixel_sides_nm(page.parent, page, ome_images(page.parent))
             self._first = page
             self.dtype = np.dtype(page.dtype)
         require_alike(page, self._first, (f"Page {len(self._positions)} of {name}", "page 0"))

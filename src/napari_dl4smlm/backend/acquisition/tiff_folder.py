@@ -10,7 +10,7 @@ import numpy as np
 from napari_dl4smlm.backend.acquisition.frame_readers import DecodingReader
 from napari_dl4smlm.backend.acquisition.tiff_metadata import (
     ome_images,
-    pixel_size_nm,
+    pixel_sides_nm,
     promised_frames,
 )
 from napari_dl4smlm.backend.acquisition.tiff_pages import (
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 TIFF_SUFFIXES = (".tif", ".tiff")
 
 
-def open_tiff_folder(folder: Path) -> tuple[FrameReader, float | None]:
+def open_tiff_folder(folder: Path) -> tuple[FrameReader, tuple[float, float] | None]:
     """Open the movie in a folder; each of its TIFF files is a frame, in natural order.
 
     Natural order puts ``f2.tif`` before ``f10.tif``. Hidden files and files of other types are
@@ -51,8 +51,8 @@ def open_tiff_folder(folder: Path) -> tuple[FrameReader, float | None]:
     -------
     FrameReader
         Reads the frames.
-    float or None
-        Side of a pixel in nm, from the first file.
+    tuple of float or None
+        Height and width of a pixel in nm, from the first file.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def open_tiff_folder(folder: Path) -> tuple[FrameReader, float | None]:
         )
     with tiff_damage_reported(files[0].name), open_tiff_file(files[0]) as tif:
         first = first_image(tif, files[0].name)
-        pixel_size = pixel_size_nm(tif, first, ome_images(tif))
+        pixel_sides = pixel_sides_nm(tif, first, ome_images(tif))
     plain = True
     places = []
     for file in files:
@@ -77,13 +77,13 @@ def open_tiff_folder(folder: Path) -> tuple[FrameReader, float | None]:
         places.append((file, page.dataoffsets[0]))
         plain &= page.is_final
     if plain:
-        return raw_reader(places, first), pixel_size
+        return raw_reader(places, first), pixel_sides
     require_decodable(first, files[0].name)
     shape = (len(files), first.imagelength, first.imagewidth)
     dtype = np.dtype(first.dtype)
     return (
         DecodingReader(shape, dtype, lambda number: read_frame(files[number]), lambda: None),
-        pixel_size,
+        pixel_sides,
     )
 
 

@@ -16,7 +16,7 @@ from napari_dl4smlm.backend.acquisition.frame_readers import (
 )
 from napari_dl4smlm.backend.acquisition.tiff_metadata import (
     ome_images,
-    pixel_size_nm,
+    pixel_sides_nm,
     promised_frames,
 )
 from napari_dl4smlm.backend.acquisition.tiff_pages import (
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from napari_dl4smlm.backend.acquisition.frame_readers import FrameReader
 
 
-def open_tiff(path: Path) -> tuple[FrameReader, float | None]:
+def open_tiff(path: Path) -> tuple[FrameReader, tuple[float, float] | None]:
     """Open the movie in a TIFF file, or in the set of files it belongs to.
 
     OME and NDTiff metadata order the frames and may join several files. In any other file every
@@ -57,8 +57,8 @@ def open_tiff(path: Path) -> tuple[FrameReader, float | None]:
     -------
     FrameReader
         Reads the frames.
-    float or None
-        Side of a pixel in nm.
+    tuple of float or None
+        Height and width of a pixel in nm.
 
     Raises
     ------
@@ -73,10 +73,10 @@ def open_tiff(path: Path) -> tuple[FrameReader, float | None]:
         ome = ome_images(tif)
         promised = promised_frames(tif, first, ome, path.name)
         reader = _frame_reader(tif, first, promised, path)
-        pixel_size = pixel_size_nm(tif, first, ome)
+        pixel_sides = pixel_sides_nm(tif, first, ome)
         if isinstance(reader, DecodingReader):
             files.pop_all()  # the reader needs the file, and closes it
-        return reader, pixel_size
+        return reader, pixel_sides
 
 
 def _frame_reader(

@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
     from tifffile import TiffFile, TiffPage
 
+NM_PER_CENTIMETRE = 1e7
 NM_PER_UNIT = {
+    "pm": 1e-3,
+    "\N{LATIN CAPITAL LETTER A WITH RING ABOVE}": 0.1,
+    "\N{LATIN SMALL LETTER A WITH RING ABOVE}": 0.1,  # in lower case, as ImageJ's are compared
+    "\\u00c5": 0.1,  # as ImageJ writes it
+    "angstrom": 0.1,
     "nm": 1.0,
     "um": 1e3,
     "\N{MICRO SIGN}m": 1e3,
@@ -22,8 +28,11 @@ NM_PER_UNIT = {
     "\\u00b5m": 1e3,  # as ImageJ writes it
     "micron": 1e3,
     "microns": 1e3,
+    "mm": 1e6,
+    "cm": NM_PER_CENTIMETRE,
+    "m": 1e9,
+    "meter": 1e9,
 }
-NM_PER_CENTIMETRE = 1e7
 CENTIMETRE = 3  # value of the tag ResolutionUnit, TIFF 6.0 section 8
 PLAUSIBLE_PIXEL_SIZES_NM = (10.0, 1000.0)
 UNKNOWN = (math.nan, math.nan)
@@ -79,8 +88,10 @@ def promised_frames(tif: TiffFile, first: TiffPage, ome: list[Element], name: st
     return math.prod(axes)
 
 
-def pixel_size_nm(tif: TiffFile, first: TiffPage, ome: list[Element]) -> float | None:
-    """Find the side of a pixel in the first metadata that tell it.
+def pixel_sides_nm(
+    tif: TiffFile, first: TiffPage, ome: list[Element]
+) -> tuple[float, float] | None:
+    """Find height and width of a pixel in the first metadata that tell them.
 
     Parameters
     ----------
@@ -93,10 +104,10 @@ def pixel_size_nm(tif: TiffFile, first: TiffPage, ome: list[Element]) -> float |
 
     Returns
     -------
-    float or None
-        From OME, ImageJ or Micro-Manager metadata, or from a resolution in pixels per centimetre
-        if that gives 10 to 1000 nm: others describe a print, such as 72 dpi. ``None`` if nothing
-        tells it, or if height and width of a pixel differ by more than 1 %.
+    tuple of float or None
+        From OME, ImageJ or Micro-Manager metadata, or from a resolution in pixels per centimetre.
+        If a microscope does not count in the unit, only from 10 to 1000 nm: others describe a
+        print, such as 72 dpi. ``None`` if nothing tells them.
     """
     sizes = (
         _ome_pixel_size_nm(ome),
@@ -104,11 +115,20 @@ def pixel_size_nm(tif: TiffFile, first: TiffPage, ome: list[Element]) -> float |
         _micro_manager_pixel_size_nm(first),
         _plain_pixel_size_nm(first),
     )
-    height, width = next((size for size in sizes if _is_told(size)), UNKNOWN)
-    if not abs(height - width) <= 0.01 * width:
+    told = next((size for size in sizes if _is_told(size)), None)
+    if told is None:
         return None
     # resolution tags are fractions of integers: 133.5 nm comes back as 133.49999
-    return float(f"{width:.6g}")
+    height, width = (float(f"{length:.6g}") for length in told)
+    return height, width
+
+
+def square_pixel_nm(sides_nm: tuple[float, float] | None) -> float | None:
+    """Return the side of a pixel whose height and width differ by less than 1 %."""
+    if sides_nm is None:
+        return None
+    height, width = sides_nm
+    return width if abs(height - width) <= 0.01 * width else None
 
 
 def _ome_axes(ome: list[Element]) -> tuple[int, ...]:
@@ -172,7 +192,9 @@ def _imagej_pixel_size_nm(tif: TiffFile, first: TiffPage) -> tuple[float, float]
     unit = str((tif.imagej_metadata or {}).get("unit"))
     height, width = _pixel_in_resolution_units(first)
     nm_per_unit = NM_PER_UNIT.get(unit.lower(), math.nan)
-    return height * nm_per_unit, width * nm_per_unit
+    size = height * nm_per_unit, width * nm_per_unit
+    # ImageJ makes centimetres of the resolution of a print
+    return size if nm_per_unit <= NM_PER_UNIT["um"] or _is_plausible(size) else UNKNOWN
 
 
 def _micro_manager_pixel_size_nm(first: TiffPage) -> tuple[float, float]:
@@ -185,9 +207,12 @@ def _plain_pixel_size_nm(first: TiffPage) -> tuple[float, float]:
     if first.tags.valueof("ResolutionUnit") != CENTIMETRE:
         return UNKNOWN
     height, width = (length * NM_PER_CENTIMETRE for length in _pixel_in_resolution_units(first))
+    return (height, width) if _is_plausible((height, width)) else UNKNOWN
+
+
+def _is_plausible(size: tuple[float, float]) -> bool:
     smallest, largest = PLAUSIBLE_PIXEL_SIZES_NM
-    plausible = smallest <= min(height, width) and max(height, width) <= largest
-    return (height, width) if plausible else UNKNOWN
+    return smallest <= min(size) and max(size) <= largest
 
 
 def _pixel_in_resolution_units(first: TiffPage) -> tuple[float, float]:

@@ -45,5 +45,8 @@ def select_frames(frames: FrameStack, numbers: Sequence[int]) -> FrameStack:
         At least one frame, in any order, with or without gaps.
     """
     return FrameStack(
-        _SelectedFrames(frames, numbers), name=frames.name, pixel_size_nm=frames.pixel_size_nm
+        _SelectedFrames(frames, numbers),
+        name=frames.name,
+        pixel_size_nm=frames.pixel_size_nm,
+        pixel_sides_nm=frames.pixel_sides_nm,
     )

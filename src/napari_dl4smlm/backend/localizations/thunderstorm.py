@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from napari_dl4smlm.backend.atomic_file import atomic_file, check_folder
+from napari_dl4smlm.backend.atomic_file import atomic_file, check_folder, naming_file
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.table import Localizations
 
@@ -187,10 +187,11 @@ class ThunderstormWriter:
                 f"{self._path} is being written with the columns {_listed(self._columns)}; a table "
                 f"with {_listed(columns)} cannot follow. Give all tables the same columns."
             )
-        if self._rows_written == 0:
-            self._write_header()
-        for start in range(0, len(localizations), _ROWS_AT_A_TIME):
-            self._write_rows(localizations[start : start + _ROWS_AT_A_TIME])
+        with naming_file(self._path):
+            if self._rows_written == 0:
+                self._write_header()
+            for start in range(0, len(localizations), _ROWS_AT_A_TIME):
+                self._write_rows(localizations[start : start + _ROWS_AT_A_TIME])
 
     def __exit__(
         self,
@@ -198,7 +199,13 @@ class ThunderstormWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._resources.__exit__(kind, error, traceback)
+        try:
+            with naming_file(self._path):
+                self._resources.__exit__(kind, error, traceback)
+        except OSError:
+            # a disk that is full is full still when the file is closed: the first error says more
+            if error is None:
+                raise
 
     def _write_missing_header(self) -> None:
         if self._rows_written == 0:

@@ -81,10 +81,11 @@ def select_device(name: str) -> torch.device:
     Raises
     ------
     DeviceError
-        There is no device of that name, or it cannot be used.
+        There is no device of that name, or it cannot be used; or ``"auto"`` cannot tell which GPU
+        is that of this process.
     """
-    rank = int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0")))
-    if name == "auto" and rank and not _why_no_cuda():
+    rank = _local_rank() if name == "auto" else 0
+    if rank and not _why_no_cuda():
         name = f"cuda:{rank % torch.cuda.device_count()}"
     if name == "auto":
         return torch.device(next(device.name for device in _devices() if device.available))
@@ -131,6 +132,20 @@ def supports_bfloat16(device: torch.device) -> bool:
         capabilities: Mapping[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
         return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
     return False
+
+
+def _local_rank() -> int:
+    """Return the number of this process among those that were started together on this machine."""
+    for variable in ("LOCAL_RANK", "SLURM_LOCALID"):
+        text = os.environ.get(variable, "").strip()
+        if text.isdecimal():
+            return int(text)
+        if text:
+            raise DeviceError(
+                f"The environment variable {variable} is {text!r}, which is no number of a process "
+                "from 0. Unset it, or name a device, such as 'cuda:1', instead of 'auto'."
+            )
+    return 0
 
 
 def _unknown_device(name: str) -> DeviceError:

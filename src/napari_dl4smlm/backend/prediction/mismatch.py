@@ -54,7 +54,7 @@ def mismatches(
     trained_nm = card.pixel_size_nm
     used_nm = pixel_size_used(given_nm, movie.pixel_size_nm, None)
     if used_nm is None and trained_nm is not None:
-        yield (
+        yield movie.pixel_size_fault() or (
             f"{movie.name} does not tell its pixel size: that of the model, {trained_nm:g} nm, is "
             "used. If the camera's is another one, all positions are wrong by the same factor; "
             "give the pixel size then."

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 
 from napari_dl4smlm.backend.acquisition.calibrated_tiff import calibrated_tiff
 from napari_dl4smlm.backend.acquisition.growing_frames import GrowingFrames
-from napari_dl4smlm.backend.atomic_file import atomic_file, check_folder, set_aside
+from napari_dl4smlm.backend.atomic_file import (
+    atomic_file,
+    check_folder,
+    remove_abandoned,
+    set_aside,
+)
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.thunderstorm import ThunderstormWriter
 from napari_dl4smlm.backend.prediction.config import PredictionConfig
@@ -90,8 +95,8 @@ def predict_to_files(
 def _predict_and_write(
     predictor: Predictor, folder: Path, stop: threading.Event | None
 ) -> Iterator[PredictionEvent]:
-    with ExitStack() as open_files:
-        files = _ResultFiles(open_files, folder, predictor)
+    with ExitStack() as places, ExitStack() as open_files:
+        files = _ResultFiles(places, open_files, folder, predictor)
         try:
             for event in predictor.events():
                 if isinstance(event, BatchPredicted):
@@ -112,8 +117,10 @@ class _ResultFiles:
 
     Parameters
     ----------
+    places
+        Holds the files until they may appear; leaving it with an error removes them.
     open_files
-        Holds the unfinished files; leaving it with an error removes them.
+        Holds those that are being written.
     folder
         Where they go.
     predictor
@@ -125,8 +132,11 @@ class _ResultFiles:
         Whether something could not be written: what was, is then not worth keeping.
     """
 
-    def __init__(self, open_files: ExitStack, folder: Path, predictor: Predictor) -> None:
+    def __init__(
+        self, places: ExitStack, open_files: ExitStack, folder: Path, predictor: Predictor
+    ) -> None:
         self.failed = False
+        self._places = places
         self._open_files = open_files
         self._folder = folder
         self._predictor = predictor
@@ -140,7 +150,7 @@ class _ResultFiles:
             # only now, so that a prediction that never began leaves no file
             if not self._paths:
                 self._table = self._open_files.enter_context(
-                    ThunderstormWriter(self._new_path(LOCALIZATIONS))
+                    ThunderstormWriter(self._new_file(LOCALIZATIONS))
                 )
             self._table.append(batch.localizations)
             if batch.density_maps is not None:
@@ -154,14 +164,16 @@ class _ResultFiles:
         with self._reporting_failures():
             if self._paths:
                 self._write_image()
+            # to the last byte, before the files of an earlier prediction are touched
+            self._open_files.close()
             for path in self._paths:
                 set_aside(path)
-            self._open_files.close()
+            self._places.close()
         return FilesWritten(tuple(self._paths), self._n_localizations)
 
     def _open_maps(self) -> Callable[[NDArray[np.float32]], None]:
         predictor = self._predictor
-        temporary = self._open_files.enter_context(atomic_file(self._new_path(DENSITY_MAPS)))
+        temporary = self._open_files.enter_context(atomic_file(self._new_file(DENSITY_MAPS)))
         return self._open_files.enter_context(
             calibrated_tiff(
                 temporary,
@@ -172,15 +184,18 @@ class _ResultFiles:
         )
 
     def _write_image(self) -> None:
-        # in the place of the old one only together with the other files
-        temporary = self._open_files.enter_context(atomic_file(self._new_path(RECONSTRUCTION)))
         write_reconstruction(
-            temporary, self._predictor.reconstruction, description=self._predictor.origin()
+            self._new_file(RECONSTRUCTION),
+            self._predictor.reconstruction,
+            description=self._predictor.origin(),
         )
 
-    def _new_path(self, name: str) -> Path:
-        self._paths.append(self._folder / name)
-        return self._paths[-1]
+    def _new_file(self, name: str) -> Path:
+        """Return where to write a file, which gets its name only together with the others."""
+        path = self._folder / name
+        remove_abandoned(path)
+        self._paths.append(path)
+        return self._places.enter_context(atomic_file(path))
 
     @contextmanager
     def _reporting_failures(self) -> Iterator[None]:

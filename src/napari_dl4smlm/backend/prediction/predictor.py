@@ -88,8 +88,8 @@ class Predictor:
     Raises
     ------
     InputError
-        The device cannot be used, the frame range does not fit the movie, or nothing tells the
-        pixel size.
+        The device cannot be used, the frame range does not fit the movie, nothing tells the pixel
+        size, or the pixels are not square.
     """
 
     def __init__(
@@ -181,7 +181,8 @@ class Predictor:
         Raises
         ------
         InputError
-            A frame cannot be read, the device has failed, or the memory does not suffice even for
+            A frame cannot be read, the network makes no numbers of it, none of the frames that
+            were asked for has come, the device has failed, or the memory does not suffice even for
             a small tile.
         """
         with self._streams() as streams:
@@ -220,6 +221,7 @@ class Predictor:
                 yield PredictionStopped(self.reconstruction)
                 return None
             if first >= self.frames.stop:
+                self._require_frames()
                 break
             while upcoming < self.frames.stop and streams.has_room:
                 batch = range(upcoming, min(upcoming + self._portion.batch_size, self.frames.stop))
@@ -242,6 +244,11 @@ class Predictor:
         if self._arrivals is not None:
             yield from self._arrivals.wait_for(first, self._stopping)
             self.frames = self._arrivals.frames
+
+    def _require_frames(self) -> None:
+        """Refuse a movie that grew, but not as far as the frames that were asked for."""
+        if not self.frames:
+            parse_frame_range(self._config.frames, self._movie.n_frames)
 
     def _left_out(self) -> Iterator[PredictionEvent]:
         if isinstance(self._movie, GrowingFrames) and not self._stopping.is_set():
@@ -335,12 +342,18 @@ class Predictor:
     @torch.inference_mode()
     def _predict(self, streams: Streams[_BatchResult | None], batch: range) -> _BatchResult:
         maps = self._maps(batch, self._choice.network, streams)
-        peaks = self._peaks(maps, batch.start)
         # where there is least to divide
         amplitude = self._card.density_amplitude
+        density = (maps.sum(0) / amplitude).cpu().numpy()
+        if not np.isfinite(density).all():
+            raise InputError(
+                f"The network makes no finite numbers of frames {batch.start} to {batch.stop - 1} "
+                f"of {self._movie.name}, counted from 0. Look there for pixels that are brighter "
+                "than any camera's; leave those frames out, or use another model."
+            )
         return _BatchResult(
-            density=(maps.sum(0) / amplitude).cpu().numpy(),
-            localizations=self._calibrated(peaks),
+            density=density,
+            localizations=self._calibrated(self._peaks(maps, batch.start)),
             density_maps=(self._blur(maps) / amplitude).cpu().numpy() if self._keep_maps else None,
             computed_at=time.perf_counter(),
         )
@@ -429,6 +442,9 @@ class Predictor:
         size_nm = pixel_size_used(
             self._config.pixel_size_nm, self._movie.pixel_size_nm, self._card.pixel_size_nm
         )
+        fault = self._movie.pixel_size_fault()
+        if fault is not None and self._config.pixel_size_nm is None:
+            raise InputError(fault)
         if size_nm is None:
             raise InputError(
                 f"Neither {self._movie.name} nor the model tells the pixel size. Give it in nm "

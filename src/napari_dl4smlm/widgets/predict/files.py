@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_dl4smlm.backend.acquisition.frames import open_frames
 from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.backend.prediction.result_folder import result_folder
 
 if TYPE_CHECKING:
     import threading
@@ -54,7 +55,7 @@ def result_folders(movies: Sequence[Path], into: Path | None = None) -> list[Pat
     """
     folders: list[Path] = []
     for movie in movies:
-        first = (into or movie.parent) / f"{movie.stem}-prediction"
+        first = result_folder(movie, into)
         folder, count = first, 1
         while folder in folders:
             count += 1
