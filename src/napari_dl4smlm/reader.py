@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.picasso import HDF5_SUFFIXES, may_be_picasso
 from napari_dl4smlm.backend.localizations.table_file import open_table
 from napari_dl4smlm.widgets.layers.layers import table_layer_data
@@ -12,6 +13,8 @@ from napari_dl4smlm.widgets.layers.layers import table_layer_data
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
+
+    from napari_dl4smlm.backend.localizations.table import Localizations
 
 
 def get_reader(
@@ -39,12 +42,26 @@ def read_tables(path: str | Sequence[str]) -> list[tuple[Any, ...]]:
     """
     return [
         table_layer_data(
-            open_table(path).localizations,
+            _read(path),
             name=path.stem,
             mark={"role": "localizations", "path": str(path)},
         )
         for path in _paths(path)
     ]
+
+
+def _read(path: Path) -> Localizations:
+    try:
+        return open_table(path).localizations
+    except InputError as error:
+        # if it cannot be read with any pixel size either, that says why
+        open_table(path, pixel_size_nm=1.0)
+        # the Data widget reads no HDF5
+        widgets = "Process" if path.suffix.lower() in HDF5_SUFFIXES else "Data or Process"
+        raise InputError(
+            f"{path} is in camera pixels and does not tell their size. Choose the file in the "
+            f"widget {widgets} (Plugins › DL4SMLM) and enter the camera pixel there."
+        ) from error
 
 
 def _paths(path: str | Sequence[str]) -> list[Path]:

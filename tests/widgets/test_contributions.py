@@ -122,6 +122,29 @@ def test_a_table_that_cannot_be_used_is_opened_only_to_say_why(tmp_path):
         reader(str(path))
 
 
+def test_a_table_in_camera_pixels_says_where_to_enter_their_size(tmp_path):
+    path = tmp_path / "px.csv"
+    path.write_text("frame,x [px],y [px]\n1,2,3\n")
+    with pytest.raises(
+        InputError,
+        match=r"px.csv is in camera pixels .* widget Data or Process .* camera pixel there",
+    ):
+        read_tables(str(path))
+    # the size alone would not help
+    path.write_text("frame,x [px],y [px]\n1,2,far\n")
+    with pytest.raises(InputError, match=r"px.csv, line 2.* 'far'"):
+        read_tables(str(path))
+
+
+def test_a_picasso_table_without_pixel_size_is_sent_to_the_widget_that_reads_it(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "cells.hdf5"
+    with h5py.File(path, "w") as file:
+        file["locs"] = np.array([(0, 3, 2)], [("frame", "u4"), ("x", "f4"), ("y", "f4")])
+    with pytest.raises(InputError, match="Choose the file in the widget Process "):
+        read_tables(str(path))
+
+
 def test_the_reader_claims_no_images():
     patterns = [reader.filename_patterns for reader in MANIFEST.contributions.readers]
     assert patterns == [["*.csv", "*.tsv", "*.hdf5", "*.h5"]]
@@ -186,6 +209,15 @@ def test_localizations_of_a_movie_far_from_the_origin_are_saved_from_its_corner(
     data, attributes, _ = points.as_layer_data_tuple()
     write_points(str(tmp_path / "a.csv"), data, attributes)
     assert_equal_tables(read_thunderstorm(tmp_path / "a.csv"), table)
+
+
+def test_points_that_are_hidden_are_not_saved(tmp_path, table):
+    movie = Image(np.zeros((8, 20, 24)), scale=(1, 100, 100), units=("pixel", "nm", "nm"))
+    points = layers.show_localizations(ViewerModel(), movie, table, name="points")
+    points.shown = np.arange(len(table)) % 2 == 0
+    data, attributes, _ = points.as_layer_data_tuple()
+    write_points(str(tmp_path / "a.csv"), data, attributes)
+    assert_equal_tables(read_thunderstorm(tmp_path / "a.csv"), table[::2])
 
 
 def test_points_of_others_are_saved_where_they_are_in_the_world(tmp_path):

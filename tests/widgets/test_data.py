@@ -40,6 +40,7 @@ from napari_dl4smlm.widgets.data.preview import previews, show_simulated
 from napari_dl4smlm.widgets.data.training_source import Division
 from napari_dl4smlm.widgets.data.widget import DataWidget
 from napari_dl4smlm.widgets.layers import layers
+from napari_dl4smlm.widgets.layers.localization_layers import PROCESSED
 from napari_dl4smlm.widgets.session import Session
 from napari_dl4smlm.widgets.sources.choices import MovieChoice, TableChoice
 from napari_dl4smlm.widgets.sources.latest_run import LatestRun
@@ -364,6 +365,44 @@ def test_a_wrong_table_is_refused_below_its_row(
     settle()
     assert not visible_messages(widget)
     assert widget._use.isEnabled()
+
+
+@pytest.mark.parametrize("mark", [{"model": "m"}, {"role": PROCESSED}])
+def test_positions_that_may_be_those_of_a_network_are_not_chosen_by_themselves(
+    viewer, widget, settle, pixels, table, mark
+):
+    viewer.add_layer(movie_layer(pixels))
+    found = viewer.add_layer(points_layer(table, **mark))
+    settle()
+    assert widget.movie_page.boxes["positions"].value() is None
+    assert not widget._use.isEnabled()
+    truth = viewer.add_layer(points_layer(table))
+    settle()
+    assert widget.movie_page.boxes["positions"].value() is truth
+    assert widget._use.isEnabled()
+    assert not visible_messages(widget)
+
+    choose(widget, MOVIE, positions=found)
+    settle()
+    # the user may want that
+    assert widget._use.isEnabled()
+    warnings = visible_messages(widget)
+    assert [text.partition(":")[0] for text in warnings] == [
+        "⚠ These localizations were found by the network 'm'. They are no ground truth"
+    ] * ("model" in mark)
+    choose(widget, MOVIE, positions=truth)
+    settle()
+    assert not visible_messages(widget)
+
+
+def test_pixels_that_are_not_square_are_refused_as_such(viewer, widget, settle, files, pixels):
+    attributes = {"scale": (1, 100, 150), "units": ("pixel", "nm", "nm"), "name": "oblong"}
+    movie = viewer.add_image(pixels, **attributes)
+    choose(widget, MOVIE, movie=movie, positions=files / "positions.csv")
+    settle()
+    assert widget._fault.field == "pixel_size_nm"
+    (shown,) = visible_messages(widget)
+    assert "The pixels of oblong are 100 nm high and 150 nm wide" in shown
 
 
 def test_a_missing_pixel_size_is_asked_for_in_its_row(widget, settle, files):

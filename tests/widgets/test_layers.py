@@ -19,6 +19,7 @@ from napari_dl4smlm.backend import InputError, Localizations, open_frames, rende
 from napari_dl4smlm.backend.training.events import Preview
 from napari_dl4smlm.widgets.layers import layers
 from napari_dl4smlm.widgets.layers.lazy_frames import LazyFrames
+from napari_dl4smlm.widgets.sources.layer_watch import LayerWatch
 
 HEIGHT, WIDTH = 20, 24
 EMITTER_PX = np.array([7.3, 15.9])  # (y, x) from the outer corner, in camera pixels
@@ -484,6 +485,22 @@ def test_previews_come_one_by_one_and_are_shown_together(viewer, movie):
     assert_array_equal(previews[2].data, 3 * spot(8))
 
 
+@pytest.mark.parametrize("shown", [1, 2, 3])
+def test_previews_that_are_removed_while_they_are_made_come_back_with_the_next(
+    viewer, movie, shown
+):
+    pictures = layers.show_previews(viewer, movie, preview(), 8)
+    for _ in range(1 + shown):
+        next(pictures)
+    viewer.layers.clear()
+    assert len(list(pictures)) == 3 - shown
+    assert not viewer.layers
+    assert not viewer.canvas.grid.enabled
+
+    assert len(show_previews(viewer, movie, preview(), 8)) == 3
+    assert viewer.canvas.grid.enabled
+
+
 def test_a_map_that_is_almost_empty_is_not_made_to_look_like_emitters(viewer, movie):
     def brightest_shown(brightness):
         _, truth, prediction = show_previews(viewer, movie, preview(brightness), 8)
@@ -651,10 +668,101 @@ def test_localizations_that_were_hidden_are_shown_when_there_are_new_ones(viewer
     assert_array_equal(points.shown, [True] * 4)
 
 
+def test_points_that_are_hidden_are_in_no_table(viewer, movie):
+    shown = emitters(4, photons=np.arange(4.0), id=np.arange(4))
+    points = layers.show_localizations(viewer, movie, shown, name="points")
+    points.shown = [True, False, False, True]
+    drawn = Points(points.data, scale=points.scale, units=points.units, shown=points.shown)
+    for table in (
+        layers.table_of(points),
+        layers.localizations_of(points, movie),
+        layers.table_of(drawn),
+    ):
+        assert_array_equal(table.frame, [0, 0])
+        assert_allclose(table.positions_nm(), shown.positions_nm()[[0, 3]])
+    assert_array_equal(layers.table_of(points).photons, [0, 3])
+    assert_array_equal(layers.table_of(points).id, [0, 3])
+
+
+def test_who_watches_a_layer_gets_the_new_localizations_with_all_that_belongs_to_them(
+    viewer, movie
+):
+    points = layers.show_localizations(
+        viewer, movie, emitters(4, photons=np.ones(4)), name="points"
+    )
+    points.shown = [True, False, False, True]
+    taken = []
+    watch = LayerWatch(viewer, lambda: None, lambda layer: taken.append(layers.table_of(layer)))
+    new = emitters(5, photons=np.arange(5.0))
+    layers.show_localizations(viewer, movie, new, name="points")
+    watch.close()
+    assert_array_equal(taken[-1].photons, new.photons)
+    assert_allclose(taken[-1].positions_nm(), new.positions_nm())
+
+
+@pytest.mark.parametrize("other", ["movie", "model"])
+def test_a_result_of_another_movie_or_model_that_is_called_alike_has_layers_of_its_own(
+    viewer, movie, other
+):
+    def show(factor, n, movie, model_file):
+        mark = {"metadata": {"model_file": model_file}, "name": "result"}
+        image = layers.show_image(viewer, movie, spot(factor), factor=factor, **mark)
+        mark["name"] = "points"
+        return image, layers.show_localizations(viewer, movie, emitters(n), **mark)
+
+    first = show(2, 3, movie, "m.safetensors")
+    if other == "model":
+        others = movie, "other/m.safetensors"
+    else:
+        viewer.layers.remove(movie)
+        frames = open_frames(np.ones((3, HEIGHT, WIDTH), np.uint16), pixel_size_nm=100)
+        others = layers.add_movie(viewer, frames, name="movie"), "m.safetensors"
+    second = show(4, 5, *others)
+
+    assert [layer.name for layer in second] == ["result [1]", "points [1]"]
+    assert first[0].data.shape == spot(2).shape
+    assert len(first[1].data) == 3
+    # another run finds each of them
+    assert show(4, 6, *others) == second
+    assert show(2, 2, movie, "m.safetensors") == first
+    assert len(second[1].data) == 6
+
+
 def test_a_layer_that_is_no_movie_is_named():
     channels = Image(np.zeros((2, 3, HEIGHT, WIDTH)), name="cells")
     with pytest.raises(InputError, match=r"'cells' is no movie: .* 2 x 3 x 20 x 24"):
         layers.frames_of(channels)
+
+
+def test_pixels_that_are_not_square_are_said_to_be_known(viewer):
+    attributes = {"scale": (1, 0.1, 0.15), "units": ("pixel", "um", "um"), "name": "oblong"}
+    layer = Image(np.ones((3, HEIGHT, WIDTH), np.uint16), **attributes)
+    frames = layers.frames_of(layer)
+    assert frames.pixel_size_nm is None
+    assert "oblong are 100 nm high and 150 nm wide" in frames.pixel_size_fault()
+    assert frames.with_pixel_size(100).pixel_size_fault() is None
+
+    # those of a file are as high and wide in the viewer, with the corner at the origin
+    shown = layers.add_movie(viewer, frames, name="shown")
+    assert layers.pixel_sides_nm(shown) == pytest.approx((100, 150))
+    assert_allclose(shown.data_to_world((0, -0.5, -0.5)), (0, 0, 0), atol=1e-9)
+    in_pixels = layers.frames_of(Image(np.ones((3, HEIGHT, WIDTH)), scale=(1, 1, 2)))
+    assert in_pixels.pixel_size_fault() is None
+
+
+def test_an_error_map_of_another_movie_of_the_same_name_is_another_layer(viewer, movie):
+    def show(layer, value):
+        difference = np.full((HEIGHT, WIDTH), value)
+        return layers.show_error_map(viewer, layer, difference, limit=1, metadata={})
+
+    first = show(movie, 1.0)
+    frames = open_frames(np.ones((3, HEIGHT, WIDTH), np.uint16), pixel_size_nm=100)
+    viewer.layers.remove(movie)
+    other = layers.add_movie(viewer, frames, name=movie.name)
+    second = show(other, 2.0)
+    assert (first.data.max(), second.data.max()) == (1, 2)
+    assert show(other, 3.0) is second
+    assert show(movie, 4.0) is first
 
 
 @pytest.mark.parametrize("ndim", [2, 3])

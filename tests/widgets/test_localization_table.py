@@ -108,6 +108,27 @@ def test_a_limit_half_typed_does_not_limit(filled):
     assert len(filled.shown_rows()) == 5
 
 
+@pytest.mark.parametrize(
+    ("typed", "advice"),
+    [
+        ("0,9", "Write 0.9."),
+        ("abc", "Write a number such as 0.9 or 1000."),
+        ("1,000", "Write a number such as 0.9 or 1000."),
+        ("nan", "Write a number such as 0.9 or 1000."),
+    ],
+)
+def test_a_limit_that_is_no_number_says_so_and_the_other_one_counts(filled, typed, advice):
+    limit(filled, "photons", typed, "250")
+    assert filled.fault == f"{typed!r} is no number, so that it limits nothing. {advice}"
+    assert filled._fault_message.toPlainText() == f"⚠ {filled.fault}"
+    assert filled._fault_message.isVisible()
+    assert filled.shown_rows().tolist() == [2, 3]
+    limit(filled, "photons", "150", "250")
+    assert filled.fault == ""
+    assert not filled._fault_message.isVisible()
+    assert filled.shown_rows().tolist() == [3]
+
+
 def test_filtered_rows_stay_sorted(filled):
     sort(filled, "frame")
     limit(filled, "y [nm]", "", "30")

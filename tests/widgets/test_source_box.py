@@ -12,7 +12,7 @@ pytest.importorskip("pytestqt")
 from napari.layers import Image
 from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtWidgets import QApplication, QComboBox
+from qtpy.QtWidgets import QApplication, QComboBox, QStylePainter
 
 from napari_dl4smlm.widgets.sources.source_box import MOVIE_FILES, SourceBox
 
@@ -84,6 +84,34 @@ def test_several_files_and_those_of_other_machines_are_left_to_the_viewer(box_of
     assert not drop(box, QUrl("https://example.org/movie.tif"))
     assert not drop(box)
     assert box.value() is None
+
+
+def test_the_whole_name_of_a_layer_is_told_also_after_it_was_renamed(box_of):
+    layer = Image(np.zeros((2, 3, 3)), name="a")
+    box = box_of(folders=False)
+    box.set_layers([layer])
+    layer.name = "localizations: other filaments (m) processed"
+    box.set_layers([layer])
+    combo = box.findChild(QComboBox)
+    assert combo.parentWidget().toolTip() == layer.name
+    assert combo.itemData(1, Qt.ItemDataRole.ToolTipRole) == layer.name
+
+
+def test_of_a_long_name_both_ends_are_seen(box_of, monkeypatch):
+    box = box_of(folders=False)
+    combo = box.findChild(QComboBox)
+    combo.resize(150, 24)
+    drawn = []
+    monkeypatch.setattr(
+        QStylePainter, "drawControl", lambda self, element, shown: drawn.append(shown.currentText)
+    )
+    for name in ("short", "localizations: other filaments (m) processed"):
+        box.set_layers([Image(np.zeros((2, 3, 3)), name=name)])
+        combo.grab()
+    assert drawn[0] == "short"
+    assert drawn[-1].startswith("local")
+    assert drawn[-1].endswith("ssed")
+    assert combo.fontMetrics().horizontalAdvance(drawn[-1]) < 150
 
 
 def test_what_was_chosen_by_itself_is_replaced_by_itself_and_what_the_user_chose_is_not(box_of):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -27,6 +29,7 @@ from qtpy.QtWidgets import (
 
 from napari_dl4smlm.backend.localizations.table import Localizations
 from napari_dl4smlm.widgets.forms.number_box import NumberBox
+from napari_dl4smlm.widgets.forms.titled_rows import Message
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -176,6 +179,8 @@ class LocalizationTable(QWidget):
         the current one.
     filtered
         Emitted when other localizations may be shown; see :meth:`shown_rows`.
+    fault
+        Why a limit does not count: it is no number. Empty if nothing is wrong.
     """
 
     row_selected = Signal(int)
@@ -195,6 +200,8 @@ class LocalizationTable(QWidget):
         self._lowest, self._highest = NumberBox(arrows=False), NumberBox(arrows=False)
         self._lowest.set_placeholder("min")
         self._highest.set_placeholder("max")
+        self.fault = ""
+        self._fault_message = Message()
         self._count = QLabel()
         self._column.currentIndexChanged.connect(lambda _: self._filter())
         for box in (self._lowest, self._highest):
@@ -243,9 +250,13 @@ class LocalizationTable(QWidget):
         self._view.scrollTo(index)
 
     def _filter(self) -> None:
+        limits = [box.value() for box in (self._lowest, self._highest)]
+        faults = [_fault_of(limit) for limit in limits]
+        self.fault = next(filter(None, faults), "")
+        self._fault_message.show_fault(self.fault)
         lowest, highest = (
-            value if isinstance(value := box.value(), int | float) else None
-            for box in (self._lowest, self._highest)
+            None if fault or limit is None else float(limit)
+            for limit, fault in zip(limits, faults, strict=True)
         )
         if self._column.currentIndex() >= 0:
             self._model.keep(self._column.currentIndex(), lowest, highest)
@@ -289,8 +300,19 @@ class LocalizationTable(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(above)
+        layout.addWidget(self._fault_message)
         layout.addWidget(self._view, 1)
         layout.addWidget(self._count)
+
+
+def _fault_of(limit: float | str | None) -> str:
+    """Say why a limit is none, and how it would be one; empty if nothing is wrong."""
+    if limit is None or (isinstance(limit, int | float) and not math.isnan(limit)):
+        return ""
+    # the comma of 1,000 may mean either
+    is_decimal = re.fullmatch(r"[+-]?\d*,(\d{1,2}|\d{4,})", str(limit))
+    instead = str(limit).replace(",", ".") if is_decimal else "a number such as 0.9 or 1000"
+    return f"{str(limit)!r} is no number, so that it limits nothing. Write {instead}."
 
 
 def _header() -> QHeaderView:

@@ -13,7 +13,8 @@ pytest.importorskip("pytestqt")
 from qtpy.QtCore import Qt
 
 from napari_dl4smlm.backend import open_frames
-from napari_dl4smlm.widgets.layers.layers import add_movie
+from napari_dl4smlm.widgets.layers.layers import add_movie, table_of
+from napari_dl4smlm.widgets.sources.layer_watch import LayerWatch
 
 pytestmark = pytest.mark.gui
 
@@ -128,6 +129,35 @@ def test_rows_that_do_not_pass_the_filter_have_no_points(predicted):
     assert_array_equal(table.selected_rows(), [])
     table._lowest._line.setText("")
     assert points.shown.all()
+
+
+def test_points_that_do_not_pass_the_filter_are_not_what_other_widgets_take(predicted):
+    table = predicted.table
+    taken = []
+    watch = LayerWatch(predicted.viewer, lambda: None, lambda layer: taken.append(table_of(layer)))
+    show_frames_from(table, 4)
+    assert_array_equal(taken[-1].frame, [4, 5])
+    table._lowest._line.setText("")
+    assert_array_equal(taken[-1].frame, np.arange(N_FRAMES))
+    watch.close()
+
+
+def test_points_that_the_user_deletes_or_renames_stay_so_whatever_is_shown(predicted):
+    points, boxes, viewer = predicted.points, predicted.widget._boxes, predicted.viewer
+    points.selected_data = {0, 1, 2}
+    points.remove_selected()
+    for box in (boxes.image, boxes.localizations):
+        for is_checked in (False, True):
+            box.setChecked(is_checked)
+            assert len(points.data) == N_FRAMES - 3
+            assert points.visible == boxes.localizations.isChecked()
+    points.name = "my curated points"
+    names = [layer.name for layer in viewer.layers]
+    for box in (boxes.image, boxes.localizations):
+        box.click()
+        box.click()
+    assert [layer.name for layer in viewer.layers] == names
+    assert len(points.data) == N_FRAMES - 3
 
 
 def test_points_that_were_deleted_added_or_moved_do_not_mix_up_the_others(predicted):

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pint
@@ -17,6 +18,8 @@ from napari.components import ViewerModel
 from numpy.testing import assert_allclose, assert_array_equal
 
 pytest.importorskip("pytestqt")
+
+from qtpy.QtWidgets import QFileDialog
 
 from napari_dl4smlm.backend import PredictionConfig, open_frames, read_thunderstorm
 from napari_dl4smlm.backend.acquisition.normalization import Normalization
@@ -325,6 +328,89 @@ def test_the_layers_follow_the_check_boxes(viewer, widget, movie, run, make_mode
     assert len(points.data) == N_FRAMES
 
 
+def test_an_image_that_was_hidden_on_the_way_is_complete_in_the_end(
+    viewer,
+    widget,
+    movie,
+    choose,
+    make_model,
+    permits,
+    qtbot,
+    start_slowly,
+    wait_for_end,
+    results_in,
+):
+    choose(widget, make_model())
+    start_slowly(widget, 1)
+    qtbot.waitUntil(lambda: results_in(viewer)[0] is not None)
+    image, _ = results_in(viewer)
+    widget._boxes.image.click()
+    assert not image.visible
+    permits.release(N_FRAMES - 1)
+    wait_for_end(widget)
+    assert not image.visible
+    widget._boxes.image.click()
+    assert image.visible
+    assert_allclose(image.data.sum(), N_FRAMES, rtol=1e-4)
+
+
+def test_a_model_of_the_same_name_in_another_folder_has_layers_of_its_own(
+    viewer, widget, movie, run, make_model, tmp_path, results_in
+):
+    model = make_model()
+    run(widget, model)
+    image, points = results_in(viewer)
+    (tmp_path / "other").mkdir()
+    run(widget, make_model("other/model.safetensors"), frames="0:2")
+    assert [layer.name for layer in viewer.layers[3:]] == [
+        "prediction ×2: movie (model) [1]",
+        "localizations: movie (model) [1]",
+    ]
+    assert len(points.data) == N_FRAMES
+    assert_allclose(image.data.sum(), N_FRAMES, rtol=1e-4)
+    run(widget, model, frames="0:3")
+    assert len(viewer.layers) == 5
+    assert len(points.data) == 3
+
+
+def test_a_table_that_would_be_replaced_is_kept_aside_and_names_keep_their_dots(
+    widget, movie, run, make_model, qtbot, tmp_path, monkeypatch
+):
+    movie.name = "cell 0.5 nM"
+    suggested = []
+
+    def answer(_parent, _title, path, _kinds, **_):
+        suggested.append(path)
+        return str(tmp_path / "cell_0.5uM"), ""
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", answer)
+    run(widget, make_model())
+    old = tmp_path / "cell_0.5uM.csv"
+    old.write_text("precious")
+    for button in (widget._results._table_button, widget._results._image_button):
+        button.click()
+        qtbot.waitUntil(lambda: not widget._results._saver.is_running)
+
+    assert [Path(path).name for path in suggested] == [
+        "cell 0.5 nM-table.csv",
+        "cell 0.5 nM-image.tif",
+    ]
+    assert len(read_thunderstorm(old)) == N_FRAMES
+    assert (tmp_path / "cell_0.5uM.previous.csv").read_text() == "precious"
+    assert tifffile.imread(tmp_path / "cell_0.5uM.tif").any()
+
+
+def test_with_a_limit_that_is_no_number_no_table_is_saved(widget, movie, run, make_model):
+    run(widget, make_model())
+    results = widget._results
+    results._table._lowest._line.setText("0,9")
+    assert not results._table_button.isEnabled()
+    assert "'0,9' is no number" in results._table_button.toolTip()
+    assert results._image_button.isEnabled()
+    results._table._lowest._line.setText("1")
+    assert results._table_button.isEnabled()
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.2, "0:00"), (65, "1:05"), (3599.6, "1:00:00"), (3725, "1:02:05")]
 )
@@ -378,6 +464,24 @@ def test_without_any_pixel_size_the_user_is_asked_for_it(widget, viewer, pixels)
     assert calibration.isVisibleTo(widget)
     assert not calibration._button.isEnabled()
     assert calibration._button.toolTip() == "Enter the pixel size first."
+
+
+def test_pixels_that_are_not_square_are_told_and_not_to_be_set_right(
+    widget, choose, make_model, viewer, pixels, qtbot
+):
+    viewer.add_image(pixels, name="oblong", scale=(1, 100, 150), units=("pixel", "nm", "nm"))
+    choose(widget, make_model())
+    calibration = widget._form._calibration
+    assert calibration.isVisibleTo(widget)
+    assert "100 nm high and 150 nm wide, but only square" in calibration._note.toPlainText()
+    assert not calibration._button.isVisibleTo(widget)
+    qtbot.waitUntil(lambda: bool(widget._form.warnings()))
+    assert "same factor" not in widget._form.warnings()
+    viewer.layers["oblong"].scale = (1, 150, 150)
+    assert not calibration.isVisibleTo(widget)
+    widget._form.set_values({"pixel_size_nm": 160.0})
+    assert "says 150 nm" in calibration._note.toPlainText()
+    assert calibration._button.isVisibleTo(widget)
 
 
 def test_a_layer_of_another_pixel_size_than_entered_may_be_set_right(widget, movie):

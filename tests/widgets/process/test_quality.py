@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from napari_dl4smlm.backend import measure_quality
+from napari_dl4smlm.backend import measure_quality, open_frames
 from napari_dl4smlm.backend.evaluation import quality as backend
-from napari_dl4smlm.widgets.layers.layers import frames_of, mark_of
+from napari_dl4smlm.widgets.layers.layers import add_movie, frames_of, mark_of
+from napari_dl4smlm.widgets.process.quality import QualityMeasured
 from napari_dl4smlm.widgets.run_state import RunState
 
 pytestmark = pytest.mark.gui
@@ -99,6 +101,69 @@ def test_what_the_steps_left_is_measured_and_old_numbers_are_marked(panel, add, 
     settle()
     assert not panel._note.toPlainText()
     assert panel._quality.photons.median.value > before.photons.median.value
+
+
+@pytest.fixture
+def other_movie(viewer, movie):
+    frames = open_frames(np.asarray(movie.data)[:, ::-1], pixel_size_nm=100)
+    return add_movie(viewer, frames, name="other movie")
+
+
+def test_the_error_map_belongs_to_the_movie_that_was_measured(
+    widget, viewer, movie, other_movie, panel, settle, monkeypatch
+):
+    begun, may_end = threading.Event(), threading.Event()
+    map_errors = backend.map_errors
+
+    def slow(*arguments, **options):
+        begun.set()
+        assert may_end.wait(120)
+        return map_errors(*arguments, **options)
+
+    monkeypatch.setattr(backend, "map_errors", slow)
+    panel.start()
+    assert begun.wait(120)
+    widget.source.movie.set_value(other_movie)
+    may_end.set()
+    settle()
+    assert error_map(viewer).name == "error map: movie"
+    assert "Measured before the last change" in panel._note.toPlainText()
+    widget.source.movie.set_value(movie)
+    settle()
+    assert not panel._note.toPlainText()
+
+
+def test_numbers_of_another_movie_or_with_other_options_are_marked(
+    widget, movie, other_movie, panel, settle, monkeypatch, qtbot
+):
+    # what it would be does not matter
+    quality = SimpleNamespace(
+        measured=dict, errors=SimpleNamespace(imaged=np.empty(0), difference=np.empty(0))
+    )
+    monkeypatch.setattr(panel._plots, "show_figure", lambda draw: None)
+    changes = {
+        "movie": (widget.source.movie.set_value, other_movie, movie),
+        "camera pixel": (widget.source.pixel.set_value, 101, None),
+        "frames": (panel._frames.set_value, "0:150", None),
+        "block": (panel._block.set_value, 7, None),
+    }
+    settle()
+    panel._begun_of = panel._subject()
+    panel._show_measured(QualityMeasured(quality, 1.0))
+    panel._show_note()
+    assert not panel._note.toPlainText()
+    for what, (change, other, same) in changes.items():
+        change(other)
+        settle()
+        assert "Measured before the last change" in panel._note.toPlainText(), what
+        change(same)
+        settle()
+        # with another camera pixel, the steps are done anew
+        assert ("Measured before" in panel._note.toPlainText()) == (what == "camera pixel"), what
+        panel._measured_of = panel._subject()
+    movie.data = np.asarray(movie.data)[::-1]
+    settle()
+    assert "Measured before the last change" in panel._note.toPlainText()
 
 
 def test_corrected_drift_is_said_to_disturb_the_error_map(panel, add):

@@ -20,7 +20,7 @@ from napari_dl4smlm.widgets.compare.saving import (
 )
 from napari_dl4smlm.widgets.compare.score_table import ScoreTable
 from napari_dl4smlm.widgets.forms.titled_rows import Message
-from napari_dl4smlm.widgets.saving import written
+from napari_dl4smlm.widgets.saving import ask_for_file, file_stem, written
 from napari_dl4smlm.widgets.worker import EventWorker
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ class ComparisonResults(QWidget):
         self._saver = EventWorker(parent=self)
         copy, csv, report, folder = self._buttons.values()
         copy.clicked.connect(self.copy_table)
-        csv.clicked.connect(lambda: self._ask("table", ".csv", self.save_csv))
-        report.clicked.connect(lambda: self._ask("report", ".html", self.save_report))
+        csv.clicked.connect(lambda: self._ask("table"))
+        report.clicked.connect(lambda: self._ask("report"))
         folder.clicked.connect(self._ask_for_folder)
         self._saver.event_arrived.connect(lambda path: self._saved.show_text(f"Saved: {path}"))
         self._saver.failed.connect(self._on_not_saved)
@@ -146,15 +146,16 @@ class ComparisonResults(QWidget):
             button.setEnabled(why_not is None)
             button.setToolTip(why_not or _ABOUTS[text])
 
-    def _ask(self, what: str, suffix: str, save: Callable[[Path], None]) -> None:
+    def _ask(self, what: str) -> None:
         assert self._origin is not None
-        proposed = self._origin.folder / f"{self._origin.name}-comparison{suffix}"
-        chosen, _ = QFileDialog.getSaveFileName(
-            self, f"Save the {what}", str(proposed), f"*{suffix}"
-        )
-        if chosen:
-            path = Path(chosen)
-            save(path if path.suffix else path.with_suffix(suffix))
+        suffix, save, kinds = {
+            "table": (".csv", self.save_csv, "Tables (*.csv)"),
+            "report": (".html", self.save_report, "Reports (*.html *.htm)"),
+        }[what]
+        suggested = self._origin.folder / f"{file_stem(self._origin.name)}-comparison{suffix}"
+        path = ask_for_file(self, f"Save the {what}", suggested, kinds)
+        if path is not None:
+            save(path)
 
     def _ask_for_folder(self) -> None:
         assert self._origin is not None

@@ -92,7 +92,8 @@ def check_movie(
         if size_nm is None:
             raise RefusalError(
                 "pixel_size_nm",
-                f"{movie.name} does not say how large its pixels are. Enter the pixel size.",
+                frames.pixel_size_fault()
+                or f"{movie.name} does not say how large its pixels are. Enter the pixel size.",
             )
         if isinstance(positions, Fault):
             raise RefusalError(positions.field, positions.message)

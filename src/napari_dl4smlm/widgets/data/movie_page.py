@@ -5,12 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from napari.layers import Layer
+
 from napari_dl4smlm.widgets.data.checks import check_movie
 from napari_dl4smlm.widgets.data.events import Fault, MovieFacts, RefusalError, about
 from napari_dl4smlm.widgets.data.page import (
     DataPage,
     DivisionRows,
     PixelSizeEditor,
+    finder_of,
     movie_box,
     positions_box,
 )
@@ -74,7 +77,22 @@ class MoviePage(DataPage):
     def show_fault(self, fault: Fault | None) -> bool:
         """Show a fault below its row, and no other."""
         # both, so that none shows an old one
-        return any([self.rows.show_fault(fault), self.division.show_fault(fault)])
+        is_mine = any([self.rows.show_fault(fault), self.division.show_fault(fault)])
+        if fault is None:
+            self.rows.show_fault(self._warning())
+        return is_mine
+
+    def _warning(self) -> Fault | None:
+        """Say that the positions are no true ones; a network can be trained all the same."""
+        positions = self.boxes["positions"].value()
+        finder = finder_of(positions) if isinstance(positions, Layer) else None
+        if finder is None:
+            return None
+        return Fault(
+            "positions",
+            f"These localizations were found by the network {finder!r}. They are no ground truth: "
+            "a network that is trained with them learns the errors of that one too.",
+        )
 
     def _positions(self, movie: Image | Path, size_nm: float | None) -> TableChoice | Fault:
         try:

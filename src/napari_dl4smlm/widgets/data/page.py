@@ -15,6 +15,7 @@ from napari_dl4smlm.widgets.fold import Fold
 from napari_dl4smlm.widgets.forms.field_editors import NumberEditor, TextEditor
 from napari_dl4smlm.widgets.forms.titled_rows import TitledRows
 from napari_dl4smlm.widgets.layers.layers import mark_of
+from napari_dl4smlm.widgets.layers.localization_layers import PROCESSED
 from napari_dl4smlm.widgets.sources.source_box import MOVIE_FILES, TABLE_FILES, SourceBox
 
 if TYPE_CHECKING:
@@ -193,16 +194,25 @@ def positions_box() -> SourceBox:
     """Make a choice of a table of positions."""
     return SourceBox(
         accepts=lambda layer: isinstance(layer, Points),
-        # not what a network has predicted
-        prefers=lambda layer: "model" not in mark_of(layer),
+        prefers=_may_be_truth,
         files=TABLE_FILES,
         folders=False,
     )
 
 
+def finder_of(positions_layer: Layer) -> str | None:
+    """Return the name of the network that has found some positions, if it was one."""
+    return mark_of(positions_layer).get("model")
+
+
 def _is_movie(layer: Layer) -> bool:
     # labels, which look like images, are told why they are none
     return isinstance(layer, Image | Labels) and "preview" not in str(mark_of(layer).get("role"))
+
+
+def _may_be_truth(layer: Layer) -> bool:
+    # what was processed may come from a file, of which nobody knows who found it
+    return finder_of(layer) is None and mark_of(layer).get("role") != PROCESSED
 
 
 def _role(layer: Layer) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QPalette
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -14,6 +15,9 @@ from qtpy.QtWidgets import (
     QLabel,
     QLineEdit,
     QSizePolicy,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
     QToolButton,
     QWidget,
 )
@@ -25,9 +29,15 @@ from napari_dl4smlm.widgets.forms.number_box import NumberBox
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from qtpy.QtGui import QWheelEvent
+    from qtpy.QtGui import QPaintEvent, QWheelEvent
 
     from napari_dl4smlm.backend.config_file import Fault
+
+
+# both ends of a name stay
+_ELIDED = Qt.TextElideMode.ElideMiddle
+# left of the text of a choice, which the style leaves free
+_MARGIN_PX = 2
 
 
 class Editor(QWidget):
@@ -163,6 +173,32 @@ class FlagEditor(Editor):
 
 
 class _Combo(QComboBox):
+    def __init__(self) -> None:
+        super().__init__()
+        view = self.view()
+        assert view is not None
+        view.setTextElideMode(_ELIDED)
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        # Qt cuts off the end of a long name, which often is what tells it from others
+        painter = QStylePainter(self)
+        style = self.style()
+        assert style is not None
+        painter.setPen(self.palette().color(QPalette.ColorRole.Text))
+        shown = QStyleOptionComboBox()
+        self.initStyleOption(shown)
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, shown)
+        field = style.subControlRect(
+            QStyle.ComplexControl.CC_ComboBox,
+            shown,
+            QStyle.SubControl.SC_ComboBoxEditField,
+            self,
+        )
+        shown.currentText = self.fontMetrics().elidedText(
+            shown.currentText, _ELIDED, field.width() - _MARGIN_PX
+        )
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, shown)
+
     def wheelEvent(self, event: QWheelEvent | None) -> None:
         # scrolling a form must not change what happens to lie under the pointer
         if event is not None:

@@ -16,7 +16,14 @@ from napari_dl4smlm.widgets.layers.arrangement import (
     show_side_by_side,
 )
 from napari_dl4smlm.widgets.layers.calibration import calibrate
-from napari_dl4smlm.widgets.layers.layer_marks import MARK, find_marked, mark_of, set_mark
+from napari_dl4smlm.widgets.layers.layer_marks import (
+    MARK,
+    find_marked,
+    find_result,
+    mark_of,
+    mark_on,
+    set_mark,
+)
 from napari_dl4smlm.widgets.layers.lazy_frames import LazyFrames
 from napari_dl4smlm.widgets.layers.localization_layers import (
     localizations_of,
@@ -28,6 +35,7 @@ from napari_dl4smlm.widgets.layers.placement import (
     drawn_transform,
     move,
     movie_transform,
+    pixel_sides_nm,
     pixel_size_nm,
     upsampled_transform,
 )
@@ -52,6 +60,7 @@ __all__ = [
     "localizations_of",
     "mark_of",
     "movie_transform",
+    "pixel_sides_nm",
     "pixel_size_nm",
     "show_drawn",
     "show_error_map",
@@ -90,7 +99,8 @@ def frames_of(layer: Image) -> FrameStack:
     Returns
     -------
     FrameStack
-        With the layer's name and `pixel_size_nm`. Closing it leaves the layer as it is.
+        With the layer's name, `pixel_size_nm` and `pixel_sides_nm`. Closing it leaves the layer as
+        it is.
 
     Raises
     ------
@@ -108,6 +118,7 @@ def frames_of(layer: Image) -> FrameStack:
     except InputError as error:
         raise InputError(f"The layer {layer.name!r} is no movie: {error}") from error
     frames.name = layer.name
+    frames.pixel_sides_nm = pixel_sides_nm(layer)
     return frames
 
 
@@ -133,7 +144,7 @@ def add_movie(
         name=name,
         metadata={MARK: mark},
         contrast_limits=_contrast_of_counts(_some_frames(frames)),
-        **movie_transform(frames.pixel_size_nm),
+        **movie_transform(frames.pixel_size_nm or frames.pixel_sides_nm),
     )
     _show_scale_bar(viewer, layer)
     return layer
@@ -161,14 +172,15 @@ def show_image(
     factor
         Fine pixels per camera pixel, f.
     name
-        An image layer of this name that this package has made is updated: only its pixels, its
-        place and, unless the user has set it, its contrast change.
+        An image layer of this name that this package has made from the same movie layer and
+        ``model_file`` is updated: only its pixels, its place and, unless the user has set it, its
+        contrast change.
     metadata
         ``role``, ``model`` and the like, for the layer's mark.
     """
-    mark = {"role": "super-resolution image", "movie": source_layer.name, **(metadata or {})}
+    mark = {**mark_on(source_layer, "super-resolution image"), **(metadata or {})}
     transform = upsampled_transform(source_layer, factor, ndim=image.ndim)
-    layer = find_marked(viewer, Image, name, image.ndim)
+    layer = find_result(viewer, Image, name, image.ndim, mark)
     if layer is not None:
         _update_image(layer, image, contrast_of_density(image), transform, mark)
         return layer
@@ -256,9 +268,9 @@ def show_error_map(
         For the layer's mark, beside the role ``error map``.
     """
     name = f"error map: {movie_layer.name}"
-    mark = {"role": "error map", "movie": movie_layer.name, **metadata}
+    mark = {**mark_on(movie_layer, "error map"), **metadata}
     transform = upsampled_transform(movie_layer, 1, ndim=2)
-    layer = find_marked(viewer, Image, name, 2)
+    layer = find_result(viewer, Image, name, 2, mark)
     if layer is not None:
         _update_image(layer, difference, (-limit, limit), transform, mark)
         return layer
@@ -302,8 +314,9 @@ def show_previews(
     None
         When all is prepared, and after each picture, since napari takes some tenths of a second for
         a new layer: the window may answer in between. The pictures are to be shown to the end. A
-        layer that the user has removed comes back when all of them are gone, not before; one that
-        has another name by now is updated as well.
+        layer that the user has removed comes back when all of them are gone, not before; if that
+        was before all were there, the others go too. One that has another name by now is updated
+        as well.
     """
     if source_layer is None:
         source_layer = Image(preview.frame, **movie_transform(pixel_size_nm, ndim=2))
@@ -322,7 +335,8 @@ def show_previews(
         viewer.layers.remove(layer)
     yield
     there = _previews_by_part(viewer, has_teacher=has_teacher)
-    for part, image in {"frame": preview.frame, **_maps_of(preview)}.items():
+    images = {"frame": preview.frame, **_maps_of(preview)}
+    for part, image in images.items():
         if part == "frame":
             limits, transform = _contrast_of_counts(image), place
         else:
@@ -334,10 +348,18 @@ def show_previews(
         elif not there:
             _add_preview(viewer, _new_image(image, limits, transform, mark, **_looks(part, factor)))
         yield
-    if not there and (new := training_previews(viewer, has_teacher=has_teacher)):
-        # of four pictures in two rows, each is larger
-        show_side_by_side(viewer, new, rows=2 if has_teacher else 1)
-        _show_scale_bar(viewer, frame)
+    if there:
+        return
+    new = _previews_by_part(viewer, has_teacher=has_teacher)
+    if new.keys() < images.keys():
+        # the viewer was emptied meanwhile: some alone would be all there is until the end
+        for layer in new.values():
+            viewer.layers.remove(layer)
+        return
+    # of four pictures in two rows, each is larger
+    in_order = training_previews(viewer, has_teacher=has_teacher)
+    show_side_by_side(viewer, in_order, rows=2 if has_teacher else 1)
+    _show_scale_bar(viewer, frame)
 
 
 def _maps_of(preview: Preview) -> dict[str, NDArray[np.float32]]:

@@ -10,11 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Points
+from napari.layers.base import ActionType
 
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.table import Localizations
 from napari_dl4smlm.widgets.layers.arrangement import show_on_movie
-from napari_dl4smlm.widgets.layers.layer_marks import MARK, find_marked, mark_of, set_mark
+from napari_dl4smlm.widgets.layers.layer_marks import (
+    MARK,
+    find_marked,
+    find_result,
+    mark_of,
+    mark_on,
+    set_mark,
+)
 from napari_dl4smlm.widgets.layers.placement import (
     AXIS_LABELS,
     TABLE_UNITS,
@@ -46,7 +54,7 @@ _TABLE_MARKER_NM = 100.0
 def localizations_of(
     points_layer: Points, movie_layer: Image, *, pixel_size_nm: float | None = None
 ) -> Localizations:
-    """Tell where the points of a layer are in a movie.
+    """Tell where the points of a layer are in a movie; those that are hidden are left out.
 
     Parameters
     ----------
@@ -79,7 +87,7 @@ def localizations_of(
 
 
 def table_of(points_layer: Points) -> Localizations:
-    """Return the points of a layer as a table, for a file.
+    """Return the points of a layer as a table, for a file; those that are hidden are left out.
 
     Parameters
     ----------
@@ -125,7 +133,8 @@ def show_localizations(
     localizations
         Positions in this movie. The other columns become features.
     name
-        A points layer of this name that this package has made is updated; looks are left alone.
+        A points layer of this name that this package has made from the same movie layer and
+        ``model_file`` is updated; looks are left alone.
     pixel_size_nm
         Camera pixel; it wins over that of the layer.
     metadata
@@ -138,10 +147,10 @@ def show_localizations(
         The pixel size is not known.
     """
     size_nm = require_pixel_size(source_layer, pixel_size_nm)
-    mark = {"role": "localizations", "movie": source_layer.name, **(metadata or {})}
+    mark = {**mark_on(source_layer, "localizations"), **(metadata or {})}
     content = _data_and_features(localizations, source_layer.ndim, frame_axis(source_layer))
     transform = positions_transform(source_layer, size_nm)
-    layer = find_marked(viewer, Points, name, source_layer.ndim)
+    layer = find_result(viewer, Points, name, source_layer.ndim, mark)
     if layer is None:
         show_on_movie(viewer, source_layer)
         looks = _looks(mark["role"], size_nm)
@@ -228,12 +237,25 @@ def _update_points(
     data, features = content
     # napari keeps those that are gone by then, and fails to recolour them
     layer.selected_data = set()
-    layer.data = data
+    # before the data, of which napari tells: nobody is to take them without some
     layer.shown = True
+    layer.data = data
     for attribute, values in features.items():
         setattr(layer, attribute, values)
     set_mark(layer, mark)
     move(layer, transform)
+    tell_changed(layer)
+
+
+def tell_changed(layer: Points) -> None:
+    """Tell those who take a layer as a table that it is another one.
+
+    napari tells of the data, but neither of what is hidden nor, to them, of features that are set
+    after the data.
+    """
+    layer.events.data(
+        value=layer.data, action=ActionType.CHANGED, data_indices=(), vertex_indices=((),)
+    )
 
 
 def table_layer_data(
@@ -299,7 +321,9 @@ def _frames_in(
 def _localizations(
     points_layer: Points, frame: NDArray[Any], positions_nm: NDArray[Any]
 ) -> Localizations:
-    features = points_layer.features
+    # what is seen is what is meant
+    shown = points_layer.shown
+    features = points_layer.features[shown]
     # of the features of others, it is not known what they mean
     names = set(features) if mark_of(points_layer) else {*_FEATURES, *_WHOLE_NUMBERS}
     columns = {
@@ -311,7 +335,8 @@ def _localizations(
     for name in _WHOLE_NUMBERS & columns.keys():
         if not np.isfinite(columns[name]).all():
             del columns[name]
-    columns |= {"frame": frame, "y_nm": positions_nm[:, 0], "x_nm": positions_nm[:, 1]}
+    y_nm, x_nm = positions_nm[shown].T
+    columns |= {"frame": frame[shown], "y_nm": y_nm, "x_nm": x_nm}
     return Localizations.from_columns(columns)
 
 

@@ -39,11 +39,20 @@ def pixel_size_nm(layer: Layer) -> float | None:
         From scale, units and, if it has one, affine transform. ``None`` if the unit is no length,
         such as pixels, or if height and width of a pixel differ by more than 1 %.
     """
+    sides = pixel_sides_nm(layer)
+    if sides is None:
+        return None
+    height, width = sides
+    return width if abs(height - width) <= 0.01 * width else None
+
+
+def pixel_sides_nm(layer: Layer) -> tuple[float, float] | None:
+    """Tell height and width of a layer's pixels in nm; nothing if the unit is no length."""
     factors = _nm_per_unit(layer)
     if factors is None:
         return None
-    height, width = pixel_pitch(layer, factors)
-    return float(width) if abs(height - width) <= 0.01 * width else None
+    height, width = pixel_pitch(layer, factors).tolist()
+    return height, width
 
 
 def pixel_pitch(layer: Layer, factors: ArrayLike = (1.0, 1.0)) -> NDArray[np.float64]:
@@ -75,14 +84,16 @@ def require_pixel_size(movie_layer: Layer, given_nm: float | None) -> float:
     return size_nm
 
 
-def movie_transform(pixel_size_nm: float | None, *, ndim: int = 3) -> dict[str, Any]:
+def movie_transform(
+    pixel_size_nm: float | tuple[float, float] | None, *, ndim: int = 3
+) -> dict[str, Any]:
     """Place a movie with its outer corner at the origin of the world, in nm.
 
     Parameters
     ----------
     pixel_size_nm
-        Camera pixel; without it, the unit is the pixel and the origin, as usual in napari, its
-        centre.
+        Camera pixel, or height and width of one that is not square; without it, the unit is the
+        pixel and the origin, as usual in napari, its centre.
     ndim
         3 for (frame, y, x), 2 for (y, x).
 
@@ -91,12 +102,13 @@ def movie_transform(pixel_size_nm: float | None, *, ndim: int = 3) -> dict[str, 
     dict
         ``scale``, ``translate``, ``units`` and ``axis_labels`` of the layer.
     """
-    size, corner, unit = 1.0, 0.0, "pixel"
+    sides, corner, unit = np.ones(2), np.zeros(2), "pixel"
     if pixel_size_nm is not None:
-        size, corner, unit = pixel_size_nm, pixel_size_nm / 2, "nm"
+        sides = np.broadcast_to(pixel_size_nm, 2)
+        corner, unit = sides / 2, "nm"
     return {
-        "scale": (1.0, size, size)[-ndim:],
-        "translate": (0.0, corner, corner)[-ndim:],
+        "scale": (1.0, *sides.tolist())[-ndim:],
+        "translate": (0.0, *corner.tolist())[-ndim:],
         "units": ("pixel", unit, unit)[-ndim:],
         "axis_labels": AXIS_LABELS[-ndim:],
     }

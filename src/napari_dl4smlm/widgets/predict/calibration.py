@@ -9,7 +9,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from napari_dl4smlm.widgets.forms.titled_rows import Message
-from napari_dl4smlm.widgets.layers.layers import pixel_size_nm
+from napari_dl4smlm.widgets.layers.layers import pixel_sides_nm, pixel_size_nm
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 class LayerCalibration(QWidget):
     """A note and a button, which are there only where scale and pixel size differ.
+
+    The pixels of the layer may also be told not to be square, which no pixel size mends.
 
     Attributes
     ----------
@@ -54,6 +56,15 @@ class LayerCalibration(QWidget):
         is_right = has_nm is not None and (size_nm is None or math.isclose(has_nm, size_nm))
         self.setVisible(layer is not None and not is_right)
         if layer is None or is_right:
+            return
+        sides = pixel_sides_nm(layer)
+        # to stretch the layer would not make its pixels square
+        self._button.setVisible(has_nm is not None or sides is None)
+        if has_nm is None and sides is not None:
+            self._note.show_text(
+                f"The pixels of the layer are {sides[0]:.4g} nm high and {sides[1]:.4g} nm wide, "
+                "but only square ones can be predicted."
+            )
             return
         self._size_nm = size_nm
         self._note.show_text(

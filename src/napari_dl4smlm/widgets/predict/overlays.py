@@ -8,6 +8,7 @@ import numpy as np
 from psygnal import Signal
 
 from napari_dl4smlm.widgets.layers.layers import show_image, show_localizations
+from napari_dl4smlm.widgets.layers.localization_layers import tell_changed
 from napari_dl4smlm.widgets.predict.picker import PointPicker
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class PredictionOverlays:
-    """Layers that the user may rename, and remove, at any time; what was removed stays away.
+    """Layers that the user may rename, edit and remove at any time; what was removed stays away.
 
     Parameters
     ----------
@@ -65,6 +66,11 @@ class PredictionOverlays:
         self._positions: NDArray[np.float64] = np.empty((0, 2))
         self._rows: NDArray[np.intp] | None = None
 
+    @property
+    def has_image(self) -> bool:
+        """Whether there is an image, or was until the user removed it."""
+        return self._image is not None
+
     def describe(self, origin: Mapping[str, Any]) -> None:
         """Note where the results come from in the layers that are shown from now on."""
         self._mark["origin"] = dict(origin)
@@ -84,7 +90,12 @@ class PredictionOverlays:
         )
 
     def show_localizations(self, localizations: Localizations, pixel_size_nm: float) -> None:
-        """Show the localizations, which were computed with this camera pixel."""
+        """Show the localizations, which were computed with this camera pixel.
+
+        Those that are in the viewer stay as the user has left them: some may be deleted.
+        """
+        if self._points is not None and self._points in self._viewer.layers:
+            return
         self.close()
         self._points = show_localizations(
             self._viewer,
@@ -103,11 +114,15 @@ class PredictionOverlays:
         self._rows = rows
         self._show_rows()
 
-    def set_visible(self, *, image: bool, localizations: bool) -> None:
-        """Show or hide the layers that are there."""
-        for layer, is_visible in ((self._image, image), (self._points, localizations)):
-            if layer is not None:
-                layer.visible = is_visible
+    def set_image_visible(self, is_visible: bool) -> None:
+        """Show or hide the image, if there is one."""
+        if self._image is not None:
+            self._image.visible = is_visible
+
+    def set_localizations_visible(self, is_visible: bool) -> None:
+        """Show or hide the localizations, if there are any."""
+        if self._points is not None:
+            self._points.visible = is_visible
 
     def highlight(self, row: int) -> None:
         """Select the point of a row of the table, and show its frame."""
@@ -132,3 +147,4 @@ class PredictionOverlays:
             is_shown[:] = True
         if not np.array_equal(points.shown, is_shown):
             points.shown = is_shown
+            tell_changed(points)

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_error
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_dl4smlm.widgets.fold import Fold
 from napari_dl4smlm.widgets.forms.titled_rows import Message
 from napari_dl4smlm.widgets.localization_table import LocalizationTable
-from napari_dl4smlm.widgets.saving import written
+from napari_dl4smlm.widgets.saving import ask_for_file, file_stem, written
 from napari_dl4smlm.widgets.worker import EventWorker
 
 if TYPE_CHECKING:
@@ -20,8 +20,14 @@ if TYPE_CHECKING:
     from napari_dl4smlm.widgets.predict.overlays import PredictionOverlays
     from napari_dl4smlm.widgets.predict.run import PredictedMovie
 
-_ABOUT_IMAGE = "Save the sum of all density maps as a 32-bit TIFF with its pixel size"
-_ABOUT_TABLE = "Save the localizations that pass the filter as a ThunderSTORM table (.csv)"
+_ABOUT_IMAGE = (
+    "Save the sum of all density maps as a 32-bit TIFF with its pixel size;\n"
+    "an older file of that name is kept aside"
+)
+_ABOUT_TABLE = (
+    "Save the localizations that pass the filter as a ThunderSTORM table (.csv);\n"
+    "an older file of that name is kept aside"
+)
 _NO_RESULT = "There is nothing to save yet: predict a movie first."
 _NO_ROWS = "No localization passes the filter."
 _SAVING = "Wait until the last file is written."
@@ -44,8 +50,8 @@ class ResultsPanel(QWidget):
         self._table = LocalizationTable()
         self._fold = Fold(self._table, "Localizations")
         self._saved = Message()
-        self._image_button.clicked.connect(lambda: self._ask("image", ".tif", self.save_image))
-        self._table_button.clicked.connect(lambda: self._ask("table", ".csv", self.save_table))
+        self._image_button.clicked.connect(lambda: self._ask("image"))
+        self._table_button.clicked.connect(lambda: self._ask("table"))
         self._table.row_selected.connect(self._on_row)
         self._table.filtered.connect(self._on_filter)
         self._saver.event_arrived.connect(lambda path: self._saved.show_text(f"Saved: {path}"))
@@ -111,9 +117,10 @@ class ResultsPanel(QWidget):
         why_not = _NO_RESULT if self._result is None else None
         why_not = _SAVING if self._saver.is_running else why_not
         no_rows = None if len(self._table.shown_rows()) else _NO_ROWS
+        no_table = self._table.fault or no_rows
         for button, reason, what in (
             (self._image_button, why_not, _ABOUT_IMAGE),
-            (self._table_button, why_not or no_rows, _ABOUT_TABLE),
+            (self._table_button, why_not or no_table, _ABOUT_TABLE),
         ):
             button.setEnabled(reason is None)
             button.setToolTip(reason or what)
@@ -127,12 +134,13 @@ class ResultsPanel(QWidget):
             self._overlays.show_only(self._table.shown_rows())
         self._show_buttons()
 
-    def _ask(self, what: str, suffix: str, save: Callable[[Path], None]) -> None:
+    def _ask(self, what: str) -> None:
         assert self._result is not None
-        name = f"{Path(self._result.movie_name).stem}-{what}{suffix}"
-        chosen, _ = QFileDialog.getSaveFileName(
-            self, f"Save the {what}", str(self._folder / name), f"*{suffix}"
-        )
-        if chosen:
-            path = Path(chosen)
-            save(path if path.suffix else path.with_suffix(suffix))
+        suffix, save, kinds = {
+            "image": (".tif", self.save_image, "Images (*.tif *.tiff)"),
+            "table": (".csv", self.save_table, "Tables (*.csv)"),
+        }[what]
+        suggested = self._folder / f"{file_stem(self._result.movie_name)}-{what}{suffix}"
+        path = ask_for_file(self, f"Save the {what}", suggested, kinds)
+        if path is not None:
+            save(path)

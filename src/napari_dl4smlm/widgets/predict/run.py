@@ -12,6 +12,7 @@ from napari_dl4smlm.backend.localizations.table import Localizations
 from napari_dl4smlm.backend.localizations.thunderstorm import write_thunderstorm
 from napari_dl4smlm.backend.prediction.events import BatchPredicted
 from napari_dl4smlm.backend.prediction.reconstruction import write_reconstruction
+from napari_dl4smlm.widgets.saving import older_kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,22 +68,28 @@ class PredictedMovie:
     def write_image(self, path: Path) -> None:
         """Write the same ``reconstruction.tif`` as `predict_to_files`, under any name.
 
+        An older file of that name is kept aside.
+
         Raises
         ------
         OSError
             The file cannot be written; an older one is as it was.
         """
-        write_reconstruction(path, self.reconstruction, description=self.origin)
+        with older_kept(path):
+            write_reconstruction(path, self.reconstruction, description=self.origin)
 
     def write_table(self, path: Path, rows: NDArray[np.intp]) -> None:
         """Write some localizations as a ThunderSTORM table, in the order of the frames.
+
+        An older file of that name is kept aside.
 
         Raises
         ------
         InputError
             The file cannot be written; an older one is as it was.
         """
-        write_thunderstorm(path, self.localizations[np.sort(rows)])
+        with older_kept(path):
+            write_thunderstorm(path, self.localizations[np.sort(rows)])
 
 
 class MoviePrediction:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, QTimer
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QWidget
 
 if TYPE_CHECKING:
@@ -18,15 +18,7 @@ _PAUSE_PER_TIME_SHOWN = 10
 
 
 class LayerBoxes(QWidget):
-    """Which layers are wanted.
-
-    Attributes
-    ----------
-    toggled
-        Emitted when the user wants others.
-    """
-
-    toggled = Signal()
+    """Which layers are wanted."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,7 +29,6 @@ class LayerBoxes(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         for box in (self.image, self.localizations):
             box.setChecked(True)
-            box.toggled.connect(lambda _: self.toggled.emit())
             layout.addWidget(box)
         layout.addStretch(1)
 
@@ -88,19 +79,25 @@ class ShownPrediction(QObject):
         self._result = self._prediction.result()
         if self._result is not None:
             self.overlays.describe(self._result.origin)
-            self.show_layers()
+            if self.overlays.has_image:
+                # also one that is hidden: it is half-grown
+                self.overlays.show_image(self._result.reconstruction.image)
+            self.want_image(self._boxes.image.isChecked())
+            self.want_localizations(self._boxes.localizations.isChecked())
         return self._result
 
-    def show_layers(self) -> None:
-        """Show the layers that are wanted, and hide the others."""
-        wants_image = self._boxes.image.isChecked()
-        wants_points = self._boxes.localizations.isChecked()
+    def want_image(self, is_wanted: bool) -> None:
+        """Show the image, or hide it."""
+        if is_wanted and self._result is not None and not self.overlays.has_image:
+            self.overlays.show_image(self._result.reconstruction.image)
+        self.overlays.set_image_visible(is_wanted)
+
+    def want_localizations(self, is_wanted: bool) -> None:
+        """Show the localizations, which come back if they were removed, or hide them."""
         result = self._result
-        if result is not None and wants_image:
-            self.overlays.show_image(result.reconstruction.image)
-        if result is not None and wants_points:
+        if is_wanted and result is not None:
             self.overlays.show_localizations(result.localizations, result.pixel_size_nm)
-        self.overlays.set_visible(image=wants_image, localizations=wants_points)
+        self.overlays.set_localizations_visible(is_wanted)
 
     def close(self) -> None:
         """Ask for no more images, and forget what was found."""

@@ -135,7 +135,8 @@ class PredictWidget(DockWidget):
     def _connect(self) -> None:
         self._form.changed.connect(self._show_state)
         self._batch.changed.connect(self._show_state)
-        self._boxes.toggled.connect(self._on_boxes)
+        self._boxes.image.toggled.connect(self._on_image_box)
+        self._boxes.localizations.toggled.connect(self._on_localizations_box)
         self._buttons.start_pressed.connect(self.start)
         self._batch.buttons.start_pressed.connect(self._start_batch)
         for buttons in (self._buttons, self._batch.buttons):
@@ -197,10 +198,15 @@ class PredictWidget(DockWidget):
         self._become(RunState.RUNNING)
         self._worker.start(make_events)
 
-    def _on_boxes(self) -> None:
+    def _on_image_box(self, is_checked: bool) -> None:
         shown = self._running or self._shown
         if shown is not None:
-            shown.show_layers()
+            shown.want_image(is_checked)
+
+    def _on_localizations_box(self, is_checked: bool) -> None:
+        shown = self._running or self._shown
+        if shown is not None:
+            shown.want_localizations(is_checked)
 
     def _on_layers(self) -> None:
         self._form.set_layers(self._viewer.layers)

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from napari_dl4smlm.widgets.process.processing import Drawn, Processed
 
+# what was found by a network still was after some steps
+_PASSED_ON = ("movie", "movie_id", "model", "model_file")
+
 
 class ProcessedLayers:
     """Layers that the user may rename, and remove, at any time; what was removed stays away.
@@ -95,8 +98,7 @@ class ProcessedLayers:
         self._points = None if self._is_removed(self._points) else self._points
 
     def _mark(self) -> dict[str, Any]:
-        movie = mark_of(self._place).get("movie")
-        return {} if movie is None else {"movie": movie}
+        return {key: value for key, value in mark_of(self._place).items() if key in _PASSED_ON}
 
     def _is_removed(self, layer: Layer | None) -> bool:
         return layer is not None and layer not in self._viewer.layers

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from napari.utils.notifications import show_error
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from napari_dl4smlm.backend.acquisition.frames import parse_frame_range
 from napari_dl4smlm.backend.errors import InputError
@@ -25,7 +26,7 @@ from napari_dl4smlm.widgets.process.measured_view import N_PLOTS, NumberRows, qu
 from napari_dl4smlm.widgets.run_buttons import RunButtons
 from napari_dl4smlm.widgets.run_progress import RunProgress
 from napari_dl4smlm.widgets.run_state import RunState
-from napari_dl4smlm.widgets.saving import written
+from napari_dl4smlm.widgets.saving import ask_for_file, older_kept, written
 from napari_dl4smlm.widgets.worker import EventWorker
 
 if TYPE_CHECKING:
@@ -56,11 +57,32 @@ _ABOUT_FRAMES = "The frames that were localized, A:B from 0 with B left out, if 
 
 @dataclass(frozen=True, eq=False)
 class QualityMeasured:
-    """All numbers, what they are of, and where the error map has its full colour."""
+    """All numbers, and where the error map has its full colour."""
 
     quality: Quality
-    localizations: Localizations
     error_limit: float
+
+
+class _Subject(NamedTuple):
+    """What is measured. It keeps no movie that is removed meanwhile.
+
+    Attributes
+    ----------
+    layer
+        The movie; ``None`` where it is no layer.
+    pixels
+        Identity of the array that the layer shows.
+    movie
+        Shape and pixel size.
+    options
+        What was entered.
+    """
+
+    localizations: Localizations | None
+    layer: weakref.ref[Image] | None
+    pixels: int
+    movie: tuple[tuple[int, ...], float | None] | None
+    options: tuple[object, ...]
 
 
 class QualityPanel(QWidget):
@@ -84,7 +106,9 @@ class QualityPanel(QWidget):
         self._viewer = viewer
         self._state = RunState.IDLE
         self._localizations: Localizations | None = None
-        self._measured_of: Localizations | None = None
+        # of the run that runs or was the last one, and of the numbers that are shown
+        self._begun_of: _Subject | None = None
+        self._measured_of: _Subject | None = None
         self._is_measured = False
         self._movie: FrameStack | None = None
         self._movie_layer: Image | None = None
@@ -169,7 +193,7 @@ class QualityPanel(QWidget):
         except InputError as error:
             self._progress.show_refusal(str(error))
             return
-        self._is_measured = False
+        self._begun_of, self._is_measured = self._subject(), False
         self._become(RunState.RUNNING)
         self._progress.begin()
         self._worker.start(partial(_measure, localizations, movie, frames, block))
@@ -233,11 +257,13 @@ class QualityPanel(QWidget):
 
     def _show_measured(self, measured: QualityMeasured) -> None:
         quality = self._quality = measured.quality
-        self._measured_of, self._is_measured = measured.localizations, True
+        self._measured_of, self._is_measured = self._begun_of, True
         self._numbers.show_measured(quality.measured())
         self._plots_fold.setVisible(True)
         self._plots.show_figure(partial(quality_figure, quality))
-        layer = self._movie_layer
+        # another one may have been chosen meanwhile
+        of = self._measured_of
+        layer = None if of is None or of.layer is None else of.layer()
         if quality.errors.imaged.size and layer is not None and layer in self._viewer.layers:
             numbers = {name: one.value for name, one in quality.measured().items()}
             show_error_map(
@@ -260,9 +286,20 @@ class QualityPanel(QWidget):
         show_error(message)
 
     def _show_note(self) -> None:
-        is_stale = self._quality is not None and self._measured_of is not self._localizations
+        is_stale = self._quality is not None and self._measured_of != self._subject()
         notes = [_STALE] * is_stale + [_DRIFTED] * self._has_drift
         self._note.show_text("\n".join(notes))
+
+    def _subject(self) -> _Subject:
+        """Return what would be measured now."""
+        movie, layer = self._movie, self._movie_layer
+        return _Subject(
+            self._localizations,
+            None if layer is None else weakref.ref(layer),
+            id(None if layer is None else layer.data),
+            None if movie is None else (movie.shape, movie.pixel_size_nm),
+            (self._frames.value(), self._block.value()),
+        )
 
     def _become(self, state: RunState) -> None:
         self._state = self._state.becomes(state)
@@ -275,12 +312,10 @@ class QualityPanel(QWidget):
         self._save.setToolTip("Save all curves, histograms and the error map on one page")
 
     def _ask(self) -> None:
-        chosen, _ = QFileDialog.getSaveFileName(
-            self, "Save the figure", "quality.png", "Figures (*.png *.pdf *.svg)"
-        )
-        if chosen:
-            path = Path(chosen)
-            self.save_figure(path if path.suffix else path.with_suffix(".png"))
+        kinds = "Figures (*.png *.pdf *.svg)"
+        path = ask_for_file(self, "Save the figure", Path("quality.png"), kinds)
+        if path is not None:
+            self.save_figure(path)
 
 
 class QualityRunProgress(RunProgress):
@@ -309,7 +344,7 @@ def _measure(
 ) -> Iterator[QualityProgress | QualityMeasured]:
     for event in quality_events(localizations, movie, frames=frames, block_frames=block_frames):
         if isinstance(event, Quality):
-            yield QualityMeasured(event, localizations, _limit(event))
+            yield QualityMeasured(event, _limit(event))
         else:
             yield event
         if stop.is_set():
@@ -328,4 +363,6 @@ def _save_figure(quality: Quality, path: Path) -> None:
     from napari_dl4smlm.backend.figures.quality import draw_quality
 
     check_figure_path(path)
-    save_figure(draw_quality(**vars(quality)), path)
+    figure = draw_quality(**vars(quality))
+    with older_kept(path):
+        save_figure(figure, path)

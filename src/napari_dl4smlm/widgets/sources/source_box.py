@@ -125,13 +125,20 @@ class SourceBox(Editor):
             | {layer: layer.name for layer in self._layers}
             | {path: path.name for path in self._paths}
         )
+        for value in (*self._layers, *self._paths):
+            self._choice.describe(value, str(value))
+        # the chosen layer may have another name now
+        self._show_whole_name()
+
+    def _show_whole_name(self) -> None:
+        # names may be longer than the row
+        chosen = self.value()
+        self._choice.setToolTip("" if chosen is None else str(chosen))
 
     def _on_change(self) -> None:
-        chosen = self.value()
         self._is_untouched = False
         self.removed_name = ""
-        # names may be longer than the row
-        self._choice.setToolTip("" if chosen is None else str(chosen))
+        self._show_whole_name()
         self.changed.emit()
 
     def _browse_file(self) -> None:
