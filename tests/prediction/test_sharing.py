@@ -9,7 +9,9 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,7 +31,7 @@ from napari_dl4smlm.backend.prediction.events import (
 )
 from napari_dl4smlm.backend.prediction.output import predict_to_files
 from napari_dl4smlm.backend.prediction.reconstruction import Reconstruction
-from napari_dl4smlm.backend.prediction.sharing import claims
+from napari_dl4smlm.backend.prediction.sharing import claims, parts
 from napari_dl4smlm.backend.prediction.sharing.claims import claim
 from napari_dl4smlm.backend.prediction.sharing.parts import Parts
 from napari_dl4smlm.backend.prediction.sharing.shared_prediction import predict_shared
@@ -51,6 +53,18 @@ def counts():
 @pytest.fixture
 def movie(counts):
     return open_frames(counts, pixel_size_nm=100)
+
+
+@pytest.fixture
+def quick(nearest_model):
+    """A model that takes hardly any time."""
+    return nearest_model()
+
+
+@pytest.fixture
+def short(counts):
+    """A movie of two pieces."""
+    return open_frames(counts[:64], pixel_size_nm=100)
 
 
 @pytest.fixture
@@ -198,6 +212,197 @@ def test_results_that_are_gone_are_made_again(u_storm, movie, alone, tmp_path):
     assert (folder / "localizations.previous.csv").exists()
 
 
+def frames_of(events):
+    predicted = [event.frames for event in events if isinstance(event, BatchPredicted)]
+    return [number for frames in predicted for number in frames]
+
+
+def test_results_that_another_run_has_replaced_are_made_again(quick, short, tmp_path):
+    *_, first = predict_shared(quick, short, tmp_path, CPU)
+    other = CPU.model_copy(update={"frames": "0:10"})
+    *_, replaced = predict_to_files(quick, short, tmp_path, other)
+    assert replaced.n_localizations < first.n_localizations
+    *events, again = predict_shared(quick, short, tmp_path, CPU)
+    assert frames_of(events) == list(range(64))
+    assert again == first
+    assert len(read_thunderstorm(tmp_path / "localizations.csv")) == first.n_localizations
+    # once they are, nothing is left to do
+    assert frames_of(predict_shared(quick, short, tmp_path, CPU)) == []
+    assert not (tmp_path / "localizations.previous-3.csv").exists()
+
+
+def test_results_are_known_again_where_times_of_files_are_rounded(quick, short, tmp_path):
+    list(predict_shared(quick, short, tmp_path, CPU))
+    image = tmp_path / "reconstruction.tif"
+    now_ns = image.stat().st_mtime_ns
+    os.utime(image, ns=(now_ns, now_ns - now_ns % 10**9))
+    assert frames_of(predict_shared(quick, short, tmp_path, CPU)) == []
+    os.utime(image, ns=(now_ns, now_ns + 10**10))
+    assert frames_of(predict_shared(quick, short, tmp_path, CPU)) == list(range(64))
+
+
+@pytest.fixture
+def killed_at_the_end(quick, short, tmp_path, monkeypatch):
+    """The folder of a worker that was killed before it could remove what it had put together."""
+    folder, unlink = tmp_path / "parts", Path.unlink
+
+    def killed(path, **options):
+        if path.name.startswith("image-"):
+            raise KeyboardInterrupt
+        unlink(path, **options)
+
+    events = predict_shared(quick, short, tmp_path, CPU)
+    for event in events:
+        if isinstance(event, PartsDone) and event.frames_done == 64:
+            break
+    # and of one that was killed while it wrote
+    for path in [*folder.glob("image-*"), *folder.glob("table-*")]:
+        path.with_name(f".{path.name}.{'0' * 32}.tmp").touch()
+    with monkeypatch.context() as patches:
+        patches.setattr(Path, "unlink", killed)
+        with pytest.raises(KeyboardInterrupt):
+            list(events)
+    assert list(folder.glob("image-*"))
+    return tmp_path
+
+
+def test_parts_that_were_left_are_not_mixed_into_another_prediction(
+    quick, short, killed_at_the_end
+):
+    other = CPU.model_copy(update={"threshold": 36.0})
+    *events, written = predict_shared(quick, short, killed_at_the_end, other)
+    assert frames_of(events) == list(range(64))
+    *_, alone = predict_to_files(quick, short, killed_at_the_end / "alone", other)
+    assert 100 < written.n_localizations == alone.n_localizations
+    left = [path.name for path in (killed_at_the_end / "parts").iterdir()]
+    assert left == ["plan.json"]
+
+
+def test_who_finds_the_results_removes_the_parts_that_were_left(quick, short, killed_at_the_end):
+    assert frames_of(predict_shared(quick, short, killed_at_the_end, CPU)) == []
+    left = [path.name for path in (killed_at_the_end / "parts").iterdir()]
+    assert left == ["plan.json"]
+
+
+def test_many_workers_may_replace_a_finished_prediction(tmp_path):
+    image = Reconstruction(3, 3, pixel_size_nm=10)
+    image.add(np.ones((3, 3)), range(4))
+    Parts(tmp_path, {"threshold": 1}).finish({})
+    finished = (tmp_path / "plan.json").read_text()
+    fast = Parts(tmp_path, {"threshold": 2})
+    fast.save(image, Localizations.empty())
+    held = fast.claim("4-8")
+    # as one finds it that reads it before the other has written its own
+    (tmp_path / "plan.json").write_text(finished)
+    slow = Parts(tmp_path, {"threshold": 2})
+    assert slow.missing(range(8)) == [range(4, 8)]
+    assert held.is_held()
+    # and of two predictions at the same time, one gives in
+    Parts(tmp_path, {"threshold": 2}).finish({})
+    Parts(tmp_path, {"threshold": 3})
+    with pytest.raises(InputError, match="another prediction: its threshold is 3, and not 2"):
+        _ = fast.result
+
+
+@pytest.mark.parametrize("moment", ["before the list of parts", "after it"])
+def test_a_worker_that_looks_while_another_one_ends_does_nothing_more(
+    quick, short, tmp_path, monkeypatch, moment
+):
+    first = predict_shared(quick, short, tmp_path, CPU)
+    late = predict_shared(quick, short, tmp_path, CPU)
+    next(late)
+    for event in first:
+        if isinstance(event, PartsDone) and event.frames_done == 64:
+            break
+    missing, opened = Parts.missing, parts._opened
+
+    def end():
+        monkeypatch.setattr(Parts, "missing", missing)
+        monkeypatch.setattr(parts, "_opened", opened)
+        assert isinstance(list(first)[-1], FilesWritten)
+
+    def late_missing(self, frames):
+        end()
+        return self.missing(frames)
+
+    @contextmanager
+    def late_opened(*paths):
+        end()
+        with opened(*paths) as content:
+            yield content
+
+    if moment == "after it":
+        monkeypatch.setattr(parts, "_opened", late_opened)
+    else:
+        monkeypatch.setattr(Parts, "missing", late_missing)
+    *events, written = late
+    assert frames_of(events) == []
+    assert isinstance(written, FilesWritten)
+    assert [path.name for path in (tmp_path / "parts").iterdir()] == ["plan.json"]
+
+
+def test_parts_that_vanish_while_they_are_put_together_are_no_error(
+    quick, short, tmp_path, monkeypatch
+):
+    merged = Parts.merged
+
+    def vanishing(self):
+        monkeypatch.setattr(Parts, "merged", merged)
+        # another worker, which took this one for dead
+        self.finish({"n_localizations": 7})
+        self.clear()
+        return self.merged()
+
+    monkeypatch.setattr(Parts, "merged", vanishing)
+    *_, written = predict_shared(quick, short, tmp_path, CPU)
+    assert written.n_localizations == 7
+    # nor has it left a half of its own
+    assert [path.name for path in tmp_path.iterdir()] == ["parts"]
+
+
+def test_putting_together_shows_signs_of_life(quick, short, tmp_path, monkeypatch):
+    tables = Parts.tables
+    renewed = []
+
+    def slow(self):
+        for table in tables(self):
+            (path,) = self.folder.glob("*merging*")
+            os.utime(path, (0, 0))
+            yield table
+            renewed.append(path.stat().st_mtime)
+
+    monkeypatch.setattr(Parts, "tables", slow)
+    list(predict_shared(quick, short, tmp_path, CPU))
+    assert len(renewed) == 2
+    assert time.time() - min(renewed) < 600
+
+
+@pytest.mark.parametrize("claimed_again", [False, True])
+def test_a_worker_that_stood_still_does_not_count_its_frames_twice(
+    quick, short, tmp_path, claimed_again
+):
+    still = predict_shared(quick, short, tmp_path, CPU)
+    for event in still:
+        if isinstance(event, BatchPredicted):
+            break
+    (path,) = (tmp_path / "parts").glob("*.claim")
+    os.utime(path, (0, 0))
+    stop = threading.Event()
+    for event in predict_shared(quick, short, tmp_path, CPU, stop=stop):
+        if isinstance(event, PartsDone) and event.frames_done == 32:
+            stop.set()
+    if claimed_again:
+        path.touch()
+    *events, written = still
+    assert frames_of(events)[-32:] == list(range(32, 64))
+    *_, alone = predict_to_files(quick, short, tmp_path / "alone", CPU)
+    assert written.n_localizations == alone.n_localizations
+    images = [
+        tifffile.imread(each / "reconstruction.tif") for each in (tmp_path, tmp_path / "alone")
+    ]
+    np.testing.assert_allclose(*images, rtol=1e-6, atol=1e-6)
+
+
 def test_parts_of_another_prediction_are_never_mixed_in(u_storm, movie, tmp_path):
     stop = threading.Event()
     stop.set()
@@ -226,6 +431,20 @@ def test_a_damaged_part_is_named(u_storm, movie, tmp_path):
     (tmp_path / "parts" / "plan.json").write_text("{")
     with pytest.raises(InputError, match=r"plan\.json is damaged"):
         predict_shared(u_storm, movie, tmp_path, CPU)
+
+
+def test_of_a_table_that_is_damaged_or_gone_the_image_is_to_be_removed(tmp_path):
+    image = Reconstruction(3, 3, pixel_size_nm=10)
+    image.add(np.ones((3, 3)), range(4))
+    left = Parts(tmp_path, {"model": "a"})
+    left.save(image, Localizations.empty())
+    (table,) = tmp_path.glob("table-*.npz")
+    for damage in (lambda: table.write_bytes(b"PK"), table.unlink):
+        damage()
+        with pytest.raises(
+            InputError, match=r"table-.*cannot be read.*Remove image-.*\.npz beside"
+        ):
+            list(left.tables())
 
 
 def test_a_full_disk_is_reported_and_costs_nothing_that_was_done(
@@ -292,9 +511,10 @@ def test_the_claim_of_another_machine_is_given_up_when_it_shows_no_life(tmp_path
     assert mine is not None
     assert mine.is_held()
     assert claim(tmp_path, "piece") is None
+    slow = claims.Claim(tmp_path, "piece", 0)
     mine.give_back()
-    assert [file.name for file in tmp_path.iterdir()] == ["piece.0.claim"]
-    claims.remove_claims(tmp_path)
+    # the one that was given up is not the newest again
+    assert not slow.is_held()
     assert not list(tmp_path.iterdir())
 
 
@@ -307,6 +527,21 @@ def test_the_claim_of_a_process_that_has_died_on_this_machine_is_taken_at_once(t
     mine.give_back()
     of_another(tmp_path, host=socket.gethostname(), pid=os.getpid())
     assert claim(tmp_path, "piece") is None
+
+
+def test_a_claim_whose_process_has_its_number_from_a_dead_one_is_given_up(tmp_path):
+    # of a process that runs, but for long without a sign of life
+    path = of_another(tmp_path, host=socket.gethostname(), pid=os.getppid())
+    assert claim(tmp_path, "piece") is None
+    long_ago = time.time() - claims.STALE_S - 30
+    os.utime(path, (long_ago, long_ago))
+    assert claim(tmp_path, "piece") is not None
+
+
+def test_a_claim_of_our_own_number_that_is_older_than_we_are_is_given_up(tmp_path):
+    path = of_another(tmp_path, host=socket.gethostname(), pid=os.getpid())
+    os.utime(path, (claims._BEGAN - 1, claims._BEGAN - 1))
+    assert claim(tmp_path, "piece") is not None
 
 
 def test_a_renewed_claim_is_alive_and_one_that_was_taken_is_not_given_back(tmp_path):
@@ -342,4 +577,5 @@ def test_of_many_who_find_a_dead_claim_one_gets_it(tmp_path):
         for thread in threads:
             thread.join()
         assert sum(each is not None for each in got) == 1
-        claims.remove_claims(tmp_path)
+        for path in tmp_path.glob(claims.CLAIMS):
+            path.unlink()

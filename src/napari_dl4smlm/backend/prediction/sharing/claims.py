@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +17,13 @@ if TYPE_CHECKING:
 
 _SUFFIX = ".claim"
 
+CLAIMS = f"*{_SUFFIX}"
+"""What the files of all claims are called."""
+
 STALE_S = 600.0
-"""Seconds without a sign of life after which the claim of another machine counts as given up."""
+"""Seconds without a sign of life after which a claim counts as given up."""
+
+_BEGAN = time.time()
 
 
 class Claim:
@@ -46,7 +52,10 @@ class Claim:
     def give_back(self) -> None:
         """Let another worker do the work, or what is left of it."""
         if self.is_held():
-            _path(self._folder, self._name, self._number).unlink(missing_ok=True)
+            # those of dead workers too, and first: one that is not dead but slow must not find that
+            # its own is the newest again
+            for number in range(self._number + 1):
+                _path(self._folder, self._name, number).unlink(missing_ok=True)
 
     def renew(self) -> None:
         """Give a sign of life."""
@@ -61,9 +70,9 @@ class Claim:
 def claim(folder: Path, name: str) -> Claim | None:
     """Claim a piece of work, unless another worker, who is alive, has it.
 
-    A worker on this machine is dead if its process is; one on another machine, if it has not
-    renewed its claim for `STALE_S`. The claims to one piece are numbered, and the newest counts:
-    of several workers who find a dead one, only one can create the next.
+    A worker on this machine is dead if its process is; any worker, if it has not renewed its claim
+    for `STALE_S`. The claims to one piece are numbered, and the newest counts: of several workers
+    who find a dead one, only one can create the next.
 
     Parameters
     ----------
@@ -94,19 +103,19 @@ def claim(folder: Path, name: str) -> Claim | None:
     return Claim(folder, name, number)
 
 
-def remove_claims(folder: Path) -> None:
-    """Remove what dead workers have left, once all work is done."""
-    for path in folder.glob(f"*{_SUFFIX}"):
-        path.unlink(missing_ok=True)
-
-
 def is_dead(path: Path) -> bool:
     """Tell whether the worker who made a claim has died."""
     content = _content(path)
-    if content.get("host") == socket.gethostname():
-        return not _is_running(content.get("pid"))
+    is_here, pid = content.get("host") == socket.gethostname(), content.get("pid")
+    if is_here and not _is_running(pid):
+        return True
     try:
-        return _now_of(path.parent) - path.stat().st_mtime > STALE_S
+        renewed = path.stat().st_mtime
+        # our own number had another process before us: in a container each is the first
+        if is_here and pid == os.getpid() and renewed < _BEGAN:
+            return True
+        # nor is a process that runs always the one that made the claim
+        return _now_of(path.parent) - renewed > STALE_S
     except OSError:
         # given back just now
         return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from napari_dl4smlm.backend.acquisition.growing_frames import GrowingFrames
 from napari_dl4smlm.backend.atomic_file import atomic_file, set_aside
@@ -29,12 +29,11 @@ from napari_dl4smlm.backend.prediction.output import (
 )
 from napari_dl4smlm.backend.prediction.predictor import Predictor
 from napari_dl4smlm.backend.prediction.reconstruction import Reconstruction, write_reconstruction
-from napari_dl4smlm.backend.prediction.sharing.claims import claim
-from napari_dl4smlm.backend.prediction.sharing.parts import Parts
+from napari_dl4smlm.backend.prediction.sharing.parts import Parts, PartVanished
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from pydantic import JsonValue
 
@@ -52,6 +51,7 @@ _PIECES = 64
 _SHORTEST, _LONGEST = 32, 4096
 _LOOK_EVERY_S = 0.5
 _BYTES_PER_PIXEL = 12  # the image of one worker in double precision, and that of all
+_ROUNDED_BY_NS = 2 * 10**9  # times of files, by some file systems
 
 
 def predict_shared(
@@ -136,10 +136,11 @@ class _Worker:
     def events(self) -> Iterator[PredictionEvent]:
         """Do pieces until none is left."""
         yield next(self._whole.events())
-        if self._parts.result is not None and not all(path.exists() for path in self._paths()):
+        result = self._parts.result
+        if result is not None and not self._are_there(result.get("files", {})):
             self._parts.start_anew()
         told = -1
-        while self._parts.result is None:
+        while (result := self._parts.result) is None:
             missing = self._parts.missing(self._frames)
             done = len(self._frames) - sum(map(len, missing))
             if done != told:
@@ -154,8 +155,8 @@ class _Worker:
                     yield from self._predict(piece)
             elif missing or not self._merge():
                 self._stop.wait(_LOOK_EVERY_S)
+        self._parts.clear()
         yield PartsDone(len(self._frames), len(self._frames))
-        result = self._parts.result
         yield FilesWritten(self._paths(), result["n_localizations"])
 
     def _plan(self) -> dict[str, JsonValue]:
@@ -171,6 +172,22 @@ class _Worker:
     def _paths(self) -> tuple[Path, ...]:
         return (self._folder / LOCALIZATIONS, self._folder / RECONSTRUCTION)
 
+    def _files(self) -> dict[str, JsonValue]:
+        """Return what the results are known by: how large they are, and when they were written."""
+        states = {path.name: path.stat() for path in self._paths()}
+        return {name: [state.st_size, state.st_mtime_ns] for name, state in states.items()}
+
+    def _are_there(self, files: Mapping[str, Any]) -> bool:
+        """Tell whether the results are those that the workers wrote, and not of a later run."""
+        try:
+            there: dict[str, Any] = self._files()
+        except FileNotFoundError:
+            return False
+        return files.keys() == there.keys() and all(
+            size == there[name][0] and abs(written_ns - there[name][1]) <= _ROUNDED_BY_NS
+            for name, (size, written_ns) in files.items()
+        )
+
     def _piece(self, missing: list[range]) -> _Piece | None:
         """Claim some of the missing frames; ``None`` if others are at work at all of them."""
         length = min(max(-(-len(self._frames) // _PIECES), _SHORTEST), _LONGEST)
@@ -178,14 +195,18 @@ class _Worker:
             frames = range(start, min(start + length, self._frames.stop))
             if not _common(frames, missing):
                 continue
-            claimed = claim(self._parts.folder, f"{frames.start}-{frames.stop}")
+            claimed = self._parts.claim(f"{frames.start}-{frames.stop}")
             if claimed is None:
                 continue
             # whoever had the claim before may have finished in the meantime
             left = _common(frames, self._parts.missing(self._frames))
-            if left:
+            # and so may all: asked last, since the parts are removed once there is a result
+            is_over = self._parts.result is not None
+            if left and not is_over:
                 return _Piece(claimed, left)
             claimed.give_back()
+            if is_over:
+                return None
         return None
 
     def _predict(self, piece: _Piece) -> Iterator[PredictionEvent]:
@@ -208,6 +229,9 @@ class _Worker:
                     self._save(predictor.reconstruction, tables)
 
     def _save(self, part: Reconstruction, tables: list[Localizations]) -> None:
+        # by another worker, while this one stood still for so long that it counted as dead
+        if any(_common(frames, self._parts.done()) for frames in part.frames):
+            return
         self._image.take_in(part)
         try:
             self._parts.save(self._image, Localizations.concatenate(tables))
@@ -215,20 +239,23 @@ class _Worker:
             raise cannot_be_written(self._folder, error) from error
 
     def _merge(self) -> bool:
-        """Write the results, unless another worker is at it."""
-        claimed = claim(self._parts.folder, "merging")
+        """Write the results, unless another worker is at it or has just done it."""
+        claimed = self._parts.claim("merging")
         if claimed is None:
             return False
         with claimed:
             if self._parts.result is None:
                 try:
-                    n_localizations = self._write()
+                    n_localizations = self._write(claimed)
+                    files = self._files()
+                except PartVanished:
+                    return False
                 except OSError as error:
                     raise cannot_be_written(self._folder, error) from error
-                self._parts.finish({"n_localizations": n_localizations})
+                self._parts.finish({"n_localizations": n_localizations, "files": files})
         return True
 
-    def _write(self) -> int:
+    def _write(self, claimed: Claim) -> int:
         n_localizations = 0
         table, image = self._paths()
         with ExitStack() as open_files:
@@ -236,6 +263,7 @@ class _Worker:
             for localizations in self._parts.tables():
                 writer.append(localizations)
                 n_localizations += len(localizations)
+                claimed.renew()
             temporary = open_files.enter_context(atomic_file(image))
             write_reconstruction(temporary, self._parts.merged(), description=self._whole.origin())
             for path in (table, image):
