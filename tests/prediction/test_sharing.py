@@ -20,7 +20,10 @@ import tifffile
 from napari_dl4smlm.backend.acquisition.frames import open_frames
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.table import Localizations
-from napari_dl4smlm.backend.localizations.thunderstorm import read_thunderstorm
+from napari_dl4smlm.backend.localizations.thunderstorm import (
+    ThunderstormWriter,
+    read_thunderstorm,
+)
 from napari_dl4smlm.backend.models.model_file import load_model, save_model
 from napari_dl4smlm.backend.prediction.config import PredictionConfig
 from napari_dl4smlm.backend.prediction.events import (
@@ -467,6 +470,27 @@ def test_a_full_disk_is_reported_and_costs_nothing_that_was_done(
     first = next(event for event in events if isinstance(event, BatchPredicted))
     assert first.frames.start == 32
     assert_same_results(folder, alone)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+def test_results_that_do_not_fit_leave_those_of_an_earlier_prediction(
+    quick, short, tmp_path, monkeypatch
+):
+    # so few that they are written only when the table is closed
+    few = CPU.model_copy(update={"frames": "0:4"})
+    list(predict_to_files(quick, short, tmp_path, few))
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    append = ThunderstormWriter.append
+
+    def fill_disk(writer, table):
+        append(writer, table)
+        os.dup2(full := os.open("/dev/full", os.O_WRONLY), writer._file.fileno())
+        os.close(full)
+
+    monkeypatch.setattr(ThunderstormWriter, "append", fill_disk)
+    with pytest.raises(InputError, match="No space left on device"):
+        list(predict_shared(quick, short, tmp_path, few))
+    assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
 
 
 def test_parts_tell_what_is_missing(tmp_path):

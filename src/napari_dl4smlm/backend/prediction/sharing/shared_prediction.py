@@ -257,16 +257,16 @@ class _Worker:
 
     def _write(self, claimed: Claim) -> int:
         n_localizations = 0
-        table, image = self._paths()
-        with ExitStack() as open_files:
-            writer = open_files.enter_context(ThunderstormWriter(table))
-            for localizations in self._parts.tables():
-                writer.append(localizations)
-                n_localizations += len(localizations)
-                claimed.renew()
-            temporary = open_files.enter_context(atomic_file(image))
-            write_reconstruction(temporary, self._parts.merged(), description=self._whole.origin())
-            for path in (table, image):
+        with ExitStack() as places:
+            table, image = (places.enter_context(atomic_file(path)) for path in self._paths())
+            with ThunderstormWriter(table) as writer:
+                for localizations in self._parts.tables():
+                    writer.append(localizations)
+                    n_localizations += len(localizations)
+                    claimed.renew()
+            write_reconstruction(image, self._parts.merged(), description=self._whole.origin())
+            # both are complete before those of an earlier prediction are touched
+            for path in self._paths():
                 set_aside(path)
         return n_localizations
 
