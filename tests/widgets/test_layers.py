@@ -485,16 +485,19 @@ def test_previews_come_one_by_one_and_are_shown_together(viewer, movie):
     assert_array_equal(previews[2].data, 3 * spot(8))
 
 
-@pytest.mark.parametrize("shown", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("shown", "removed"), [(1, slice(None)), (2, slice(None)), (3, slice(None)), (2, slice(1))]
+)
 def test_previews_that_are_removed_while_they_are_made_come_back_with_the_next(
-    viewer, movie, shown
+    viewer, movie, shown, removed
 ):
     pictures = layers.show_previews(viewer, movie, preview(), 8)
     for _ in range(1 + shown):
         next(pictures)
-    viewer.layers.clear()
-    assert len(list(pictures)) == 3 - shown
-    assert not viewer.layers
+    for layer in layers.training_previews(viewer, has_teacher=False)[removed]:
+        viewer.layers.remove(layer)
+    assert list(pictures) == []
+    assert list(viewer.layers) == [movie]
     assert not viewer.canvas.grid.enabled
 
     assert len(show_previews(viewer, movie, preview(), 8)) == 3

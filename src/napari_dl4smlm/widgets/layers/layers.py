@@ -336,7 +336,7 @@ def show_previews(
     yield
     there = _previews_by_part(viewer, has_teacher=has_teacher)
     images = {"frame": preview.frame, **_maps_of(preview)}
-    for part, image in images.items():
+    for number, (part, image) in enumerate(images.items()):
         if part == "frame":
             limits, transform = _contrast_of_counts(image), place
         else:
@@ -346,20 +346,18 @@ def show_previews(
         if part in there:
             _update_image(there[part], image, limits, transform, mark)
         elif not there:
+            new = _previews_by_part(viewer, has_teacher=has_teacher)
+            if len(new) < number:
+                # removed meanwhile: those to come would be all there is until the last epoch
+                for layer in new.values():
+                    viewer.layers.remove(layer)
+                return
             _add_preview(viewer, _new_image(image, limits, transform, mark, **_looks(part, factor)))
         yield
-    if there:
-        return
-    new = _previews_by_part(viewer, has_teacher=has_teacher)
-    if new.keys() < images.keys():
-        # the viewer was emptied meanwhile: some alone would be all there is until the end
-        for layer in new.values():
-            viewer.layers.remove(layer)
-        return
-    # of four pictures in two rows, each is larger
-    in_order = training_previews(viewer, has_teacher=has_teacher)
-    show_side_by_side(viewer, in_order, rows=2 if has_teacher else 1)
-    _show_scale_bar(viewer, frame)
+    if not there and (shown := training_previews(viewer, has_teacher=has_teacher)):
+        # of four pictures in two rows, each is larger
+        show_side_by_side(viewer, shown, rows=2 if has_teacher else 1)
+        _show_scale_bar(viewer, frame)
 
 
 def _maps_of(preview: Preview) -> dict[str, NDArray[np.float32]]:
