@@ -1,3 +1,4 @@
+import os
 import sys
 
 import numpy as np
@@ -106,6 +107,13 @@ def test_a_histogram_compares_two_movies(folder, drawn):
     assert legend[::3] == ["movie.tif", "other.tif"]
     medians = [drawn[0].axes[0].lines[k].get_xdata()[0] for k in (0, 2)]
     assert medians[1] - medians[0] == 50
+
+
+def test_a_histogram_of_a_movie_whose_name_is_no_text_is_drawn(folder, drawn):
+    name = os.fsdecode(b"film_5\xb5m.tif")
+    tifffile.imwrite(folder / name, tifffile.imread(folder / "movie.tif"))
+    run("histogram", name, "--out=h.svg")
+    assert (folder / "h.svg").exists()
 
 
 def test_of_a_long_movie_frames_from_all_of_it_are_read(folder, drawn, monkeypatch):

@@ -118,6 +118,10 @@ def test_what_does_not_belong_together_is_refused(experiment):
     movie, table = experiment
     with pytest.raises(InputError, match="pixel size of array is not known"):
         measure_quality(table, open_frames(movie.read(0, 5)))
+    oblong = open_frames(movie.read(0, 5))
+    oblong.pixel_sides_nm = (100, 160)
+    with pytest.raises(InputError, match="100 nm high and 160 nm wide"):
+        measure_quality(table, oblong)
     with pytest.raises(InputError, match=r"frame 198, counted from 0, but array has 5 frames"):
         measure_quality(table, open_frames(movie.read(0, 5), pixel_size_nm=100))
     with pytest.raises(InputError, match="Is the pixel size right"):

@@ -396,6 +396,7 @@ def test_a_full_disk_is_reported_and_the_old_model_survives(
         ("results/..", r"is a folder. Name a file in it"),
         ("movie.tif", r"movie.tif does not end as .* movie.tif.safetensors"),
         ("taken.safetensors", r"taken.last.safetensors, where the last model goes, is a folder"),
+        ("5_\udcb5m.safetensors", r"holds bytes that are no UTF-8"),
     ],
 )
 def test_a_model_takes_the_place_of_no_folder_and_no_other_file(

@@ -308,6 +308,13 @@ def test_discs_that_never_lie_alone_count_as_one_each():
     assert truth.count_emitters(Patch(0, 0, 0, 12, 12)) == 3
 
 
+def test_pixels_that_are_not_square_are_refused(data):
+    data.frames.pixel_size_nm = None
+    data.frames.pixel_sides_nm = (100, 160)
+    with pytest.raises(InputError, match="100 nm high and 160 nm wide"):
+        position_truth(data.frames, Localizations.empty(), upsampling_factor=4)
+
+
 def test_files_without_a_partner_are_named(folders):
     (folders / "truth" / "f2.tif").rename(folders / "truth" / "g2.tif")
     with pytest.raises(InputError, match=r"raw without a partner \(f2\).*truth .*\(g2\)"):

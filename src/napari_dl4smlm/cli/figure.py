@@ -154,14 +154,13 @@ def histogram(movie: Path, against: Path | None) -> Figure:
     """
     from napari_dl4smlm.backend.figures.histogram import draw_histogram
 
+    label, pixels = _sample(movie)
     if against is None:
-        return draw_histogram(_sample(movie), label=movie.name)
-    labels = (movie.name, against.name)
-    if labels[0] == labels[1]:
-        labels = (str(movie), str(against))
-    return draw_histogram(
-        _sample(movie), label=labels[0], against=_sample(against), against_label=labels[1]
-    )
+        return draw_histogram(pixels, label=label)
+    against_label, against_pixels = _sample(against)
+    if label == against_label:
+        label, against_label = map(click.format_filename, (movie, against))
+    return draw_histogram(pixels, label=label, against=against_pixels, against_label=against_label)
 
 
 @figure.command(epilog="Example: dl4smlm figure training model.safetensors --out training.pdf")
@@ -313,8 +312,8 @@ def _render(
     )
 
 
-def _sample(path: Path) -> NDArray[Any]:
-    """Read frames spread evenly over a movie, all of a short one."""
+def _sample(path: Path) -> tuple[str, NDArray[Any]]:
+    """Return the name of a movie, and frames spread evenly over it, all of a short one."""
     import numpy as np
 
     from napari_dl4smlm.backend.acquisition.frames import open_frames
@@ -322,7 +321,8 @@ def _sample(path: Path) -> NDArray[Any]:
     with open_frames(path) as stack:
         count = max(1, _HISTOGRAM_PIXELS // (stack.height * stack.width))
         numbers = np.linspace(0, stack.n_frames - 1, min(count, stack.n_frames)).astype(int)
-        return np.concatenate([stack.read(number, number + 1) for number in numbers.tolist()])
+        frames = [stack.read(number, number + 1) for number in numbers.tolist()]
+        return stack.name, np.concatenate(frames)
 
 
 def _warn_of_missing_frames(label: str, found: Localizations, emitters: Localizations) -> None:

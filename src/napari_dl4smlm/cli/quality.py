@@ -75,7 +75,10 @@ def quality(
         check_figure_path(figure)
     with open_frames(movie, pixel_size_nm=pixel_size_nm) as stack:
         if stack.pixel_size_nm is None:
-            raise InputError(f"{stack.name} does not tell its pixel size. Give --pixel-size-nm.")
+            raise InputError(
+                stack.pixel_size_fault()
+                or f"{stack.name} does not tell its pixel size. Give --pixel-size-nm."
+            )
         result = measure_quality(
             open_table(localizations, pixel_size_nm=stack.pixel_size_nm).localizations,
             stack,

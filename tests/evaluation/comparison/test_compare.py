@@ -234,6 +234,9 @@ def test_without_a_pixel_size_that_of_all_models_is_used(candidate, movie, truth
         compare(models, unknown, truth)
     given = CPU.model_copy(update={"pixel_size_nm": 100.0})
     assert compare(models, unknown, truth, given).data.pixel_size_nm == 100
+    unknown.pixel_sides_nm = (100, 160)
+    with pytest.raises(InputError, match="100 nm high and 160 nm wide"):
+        compare([candidate("a")], unknown, truth)
 
 
 def test_the_rim_is_left_out_of_the_detection_and_of_nothing_else(candidate, movie, truth):

@@ -166,7 +166,10 @@ def quality_events(
         What is about to be measured, and in the end all of it.
     """
     if movie.pixel_size_nm is None:
-        raise InputError(f"The pixel size of {movie.name} is not known. Give it in nm.")
+        raise InputError(
+            movie.pixel_size_fault()
+            or f"The pixel size of {movie.name} is not known. Give it in nm."
+        )
     frames = range(movie.n_frames) if frames is None else frames
     _require_same_movie(localizations, movie, movie.pixel_size_nm)
     localizations = localizations.in_frames(frames)

@@ -23,8 +23,8 @@ def check_model_path(best_path: Path) -> None:
     Raises
     ------
     InputError
-        The file of the best model is no ``.safetensors`` file, or there is a folder in its place or
-        in that of the last model.
+        The file of the best model is no ``.safetensors`` file, its name no UTF-8, or there is a
+        folder in its place or in that of the last model.
     """
     # also "." and "..", of which no file can be named
     if best_path.is_dir():
@@ -32,6 +32,13 @@ def check_model_path(best_path: Path) -> None:
             f"{best_path} is a folder. Name a file in it for the model, such as "
             f"{best_path / 'model.safetensors'}."
         )
+    try:
+        best_path.name.encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            f"The name {best_path.name!r} holds bytes that are no UTF-8, which model files cannot "
+            "have in their names. Choose another name."
+        ) from None
     if best_path.suffix.lower() != _SUFFIX:
         raise InputError(
             f"{best_path} does not end as a model file does. Call it "

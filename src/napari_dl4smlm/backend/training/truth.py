@@ -174,8 +174,9 @@ def position_truth(
     """
     if frames.pixel_size_nm is None:
         raise InputError(
-            f"{frames.name} does not say how large its pixels are. Give the pixel size in nm, for "
-            "example --pixel-size-nm 100."
+            frames.pixel_size_fault()
+            or f"{frames.name} does not say how large its pixels are. Give the pixel size in nm, "
+            "for example --pixel-size-nm 100."
         )
     table = localizations
     if not isinstance(table, Localizations):

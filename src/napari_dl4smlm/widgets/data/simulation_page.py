@@ -18,6 +18,7 @@ from napari_dl4smlm.widgets.data.simulation_file import read_simulation
 from napari_dl4smlm.widgets.forms.config_form import ConfigForm
 from napari_dl4smlm.widgets.forms.titled_rows import Message
 from napari_dl4smlm.widgets.forms.upsampling import UPSAMPLING_TIP, upsampling_editor
+from napari_dl4smlm.widgets.saving import ask_for_file
 from napari_dl4smlm.widgets.sources.choices import MovieChoice
 
 if TYPE_CHECKING:
@@ -138,11 +139,9 @@ class SimulationPage(DataPage):
             self._report(partial(self.load, Path(path)))
 
     def _save(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Save the simulation", "simulation.yaml", _FILES
-        )
-        if path:
-            self._report(partial(self.save, Path(path)))
+        path = ask_for_file(self, "Save the simulation", Path("simulation.yaml"), _FILES)
+        if path is not None:
+            self._report(partial(self.save, path))
 
     def _report(self, action: Callable[[], None]) -> None:
         try:

@@ -240,7 +240,10 @@ class ProcessWidget(DockWidget):
         frames, layer = self.source.frames(), self.source.movie.layer()
         no_quality = problem or self.source.movie.problem or ""
         if not no_quality and frames is not None and frames.pixel_size_nm is None:
-            no_quality = f"The pixel size of {frames.name} is not known. Enter the camera pixel."
+            no_quality = (
+                frames.pixel_size_fault()
+                or f"The pixel size of {frames.name} is not known. Enter the camera pixel."
+            )
         localizations = None if processed is None else processed.content.localizations
         has_drift = processed is not None and processed.drift is not None
         self.quality.show_source(localizations, frames, layer, no_quality, has_drift=has_drift)

@@ -8,9 +8,10 @@ from itertools import count
 from pathlib import Path
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QToolButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QToolButton, QWidget
 
 from napari_dl4smlm.backend.training.model_paths import last_model_of
+from napari_dl4smlm.widgets.saving import ask_for_file
 
 _SUFFIX = ".safetensors"
 _DEFAULT_FOLDER = "dl4smlm-models"
@@ -77,14 +78,7 @@ def model_path(text: str) -> Path:
 def ask_for_model_file(parent: QWidget, title: str, suggested: Path) -> Path | None:
     """Let the user name a file for a model; whoever writes it keeps an older one aside."""
     folder = suggested.parent if suggested.parent.is_dir() else Path.cwd()
-    chosen, _ = QFileDialog.getSaveFileName(
-        parent,
-        title,
-        str(folder / suggested.name),
-        f"Models (*{_SUFFIX})",
-        options=QFileDialog.Option.DontConfirmOverwrite,
-    )
-    return model_path(chosen) if chosen else None
+    return ask_for_file(parent, title, folder / suggested.name, f"Models (*{_SUFFIX})")
 
 
 def _unused_file(model: str) -> Path:

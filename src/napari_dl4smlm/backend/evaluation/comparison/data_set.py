@@ -186,6 +186,9 @@ def _with_pixel_size(
     frames = open_frames(frames, pixel_size_nm=given_nm)
     if frames.pixel_size_nm is not None:
         return frames
+    fault = frames.pixel_size_fault()
+    if fault is not None:
+        raise InputError(fault)
     sizes = {candidate.model.card.pixel_size_nm for candidate in candidates} - {None}
     if len(sizes) != 1:
         known = ", ".join(f"{size:g} nm" for size in sorted(filter(None, sizes))) or "none"
