@@ -1,3 +1,8 @@
+import re
+import subprocess
+import sys
+import textwrap
+
 import numpy as np
 import pytest
 import tifffile
@@ -306,6 +311,29 @@ def test_discs_that_never_lie_alone_count_as_one_each():
     maps[0, 1:4, 1:4] = maps[0, 1:4, 7:10] = maps[0, 7:10, 4:7] = 5
     truth = image_truth(open_frames(maps), upsampling_factor=1)
     assert truth.count_emitters(Patch(0, 0, 0, 12, 12)) == 3
+
+
+def test_batches_still_come_while_python_ends():
+    # as for a training that is stopped by closing the window, and still has to validate
+    script = """
+    import threading, time
+    import torch
+    from napari_dl4smlm.backend.training.datasets import prefetch
+
+    items = [(torch.full((1,), k), torch.zeros(1)) for k in range(6)]
+
+    def load():
+        threading.main_thread().join()
+        time.sleep(0.2)
+        print(torch.cat([frames for frames, _ in prefetch(items, [[0, 1], [2, 3], [4, 5]])]))
+
+    threading.Thread(target=load).start()
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True
+    )
+    assert run.stderr == ""
+    assert re.findall(r"\d", run.stdout) == list("012345")
 
 
 def test_pixels_that_are_not_square_are_refused(data):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -257,9 +257,22 @@ def prefetch(
     with ThreadPoolExecutor(max_workers=1) as loader:
         upcoming = None
         for batch in batches:
-            following = loader.submit(load_batch, dataset, batch)
+            following = _begun(loader, dataset, batch)
             if upcoming is not None:
                 yield upcoming.result()
             upcoming = following
         if upcoming is not None:
             yield upcoming.result()
+
+
+def _begun(
+    loader: ThreadPoolExecutor, dataset: Dataset[tuple[Tensor, Tensor]], batch: Sequence[int]
+) -> Future[tuple[Tensor, Tensor]]:
+    try:
+        return loader.submit(load_batch, dataset, batch)
+    except RuntimeError:
+        # Python is about to end and begins nothing new, but waits for a training that was stopped
+        # late to be validated and saved
+        done: Future[tuple[Tensor, Tensor]] = Future()
+        done.set_result(load_batch(dataset, batch))
+        return done
