@@ -26,7 +26,7 @@ from napari_dl4smlm.widgets.process.measured_view import N_PLOTS, NumberRows, qu
 from napari_dl4smlm.widgets.run_buttons import RunButtons
 from napari_dl4smlm.widgets.run_progress import RunProgress
 from napari_dl4smlm.widgets.run_state import RunState
-from napari_dl4smlm.widgets.saving import ask_for_file, older_kept, written
+from napari_dl4smlm.widgets.saving import ask_for_file, written
 from napari_dl4smlm.widgets.worker import EventWorker
 
 if TYPE_CHECKING:
@@ -364,5 +364,4 @@ def _save_figure(quality: Quality, path: Path) -> None:
 
     check_figure_path(path)
     figure = draw_quality(**vars(quality))
-    with older_kept(path):
-        save_figure(figure, path)
+    save_figure(figure, path)

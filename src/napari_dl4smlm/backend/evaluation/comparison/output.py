@@ -75,7 +75,6 @@ def save_comparison(
     paths = [folder / TABLE, folder / NUMBERS]
     for drawn in figures:
         path = folder / f"{drawn.name}.png"
-        set_aside(path)
         save_figure(drawn.figure, path)
         paths.append(path)
     return paths
