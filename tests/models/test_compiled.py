@@ -15,6 +15,7 @@ from napari_dl4smlm.backend.models.compiled import (
     openvino_precisions,
 )
 from napari_dl4smlm.backend.models.prepared import prepare
+from napari_dl4smlm.backend.models.prepared.rewriting import rewrite
 from napari_dl4smlm.backend.models.registry import MODELS, create_model
 from napari_dl4smlm.backend.prediction.tiling import predict_tiled
 
@@ -32,11 +33,11 @@ needs_openvino = pytest.mark.skipif(
 )
 
 
-def learned(name, factor):
-    """A small network of random weights whose normalization is not the identity."""
+def learned(name, factor, **options):
+    """A network of random weights, small by default, whose normalization is not the identity."""
     with torch.random.fork_rng():
         torch.manual_seed(5)
-        network = create_model(name, upsampling_factor=factor, **SMALL[name])
+        network = create_model(name, upsampling_factor=factor, **(options or SMALL[name]))
         for layer in network.modules():
             if isinstance(layer, nn.Conv2d):
                 layer.reset_parameters()
@@ -77,6 +78,20 @@ def test_openvino_gives_the_map_of_the_network_at_any_size(name, factor):
         assert density.shape == expected.shape
         assert density.dtype == torch.float32
         assert error(density, expected) <= 5e-6
+
+
+@needs_openvino
+@pytest.mark.parametrize("shape", [(1, 1, 5, 8), (1, 1, 3, 1)])
+def test_openvino_gives_the_map_of_a_wide_network_in_a_form_with_fewer_products(shape):
+    from napari_dl4smlm.backend.models.compiled.graph import openvino_model
+
+    network = learned("deep_storm", 8, channels=32)
+    operations = openvino_model(rewrite(network), *shape[2:]).get_ops()
+    assert "GroupConvolution" in [operation.get_type_name() for operation in operations]
+    frames = noise(*shape)
+    with torch.inference_mode():
+        density = OpenVinoNetwork(network)(frames)
+        assert error(density, network.double()(frames.double())) <= 5e-6
 
 
 @needs_openvino

@@ -32,6 +32,7 @@ from napari_dl4smlm.backend.models.prepared import (
 )
 from napari_dl4smlm.backend.models.prepared.convolutions import (
     ActivatedConv,
+    DoubledMap,
     DoublingConv,
     MapConv,
     PooledConv,
@@ -45,8 +46,8 @@ from napari_dl4smlm.backend.simulation.simulator import SimulatedMovie
 CPU = torch.device("cpu")
 SMALL = {
     "srcnn": {},
-    "deep_storm": {"channels": 2},
-    "skip_storm": {"channels": 2},
+    "deep_storm": {"channels": 4},
+    "skip_storm": {"channels": 4},
     "u_storm": {"channels": 2, "depth": 2},
     "drl_storm": {"channels": 2, "psf_sigma_px": 0.6},
     "fid_storm": {"blocks": 2, "channels": 6},
@@ -340,6 +341,19 @@ def test_a_map_of_parts_in_strips_is_that_of_their_concatenation(
     expected = F.conv2d(torch.cat(parts, 1).double(), weight, bias, padding=size // 2)
     density = MapConv(weight, bias, 0.1)(*parts)
     torch.testing.assert_close(density, F.leaky_relu(expected, 0.1), rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", ["deep_storm", "skip_storm", "drl_storm"])
+@pytest.mark.parametrize("values_of_strip", [1, 1000])
+def test_in_strips_the_map_is_that_of_whole_features(monkeypatch, name, values_of_strip):
+    monkeypatch.setattr(convolutions, "_VALUES_OF_STRIP", values_of_strip)
+    network = trained_network(name, 8, channels=4).double()
+    prepared = prepare(network, CPU, "float64")
+    assert any(isinstance(layer, DoubledMap) for layer in prepared.modules())
+    # 4 channels on a grid of 40 x 24 px: strips of 2 rows, or of 10 of them
+    frames = random_tensor(2, 1, 5, 3)
+    with torch.inference_mode():
+        assert error(prepared(frames), network(frames)) <= 1e-12
 
 
 class Clock:

@@ -39,6 +39,9 @@ _DIFFERENCES = [[1, 1, 1], [1, 0, 0], [0, 0, -1]]
 
 _VALUES_IN_CACHE = 2**18
 
+# of features: as few as pay for the rows of neighbours that each strip computes again
+_VALUES_OF_STRIP = 2**21
+
 
 class PreparedConv(nn.Module, ABC):
     """A convolution, what comes before it, bias and activation in one layer.
@@ -196,6 +199,51 @@ class DoublingConv(PreparedConv):
                 phase = (columns[:, j, :, :, j : j + width] + window).add_(with_row)
                 fine[:, :, i::2, j::2] = _activated(phase, self.slope)
         return fine
+
+
+class DoubledMap(nn.Module):
+    """`DoublingConv`, then `MapConv` of 1 x 1, strip by strip.
+
+    The features in between, the largest of a decoder, never exist as a whole: they would leave the
+    cache, and be more than the allocator of the system keeps, so that each of their pages would be
+    asked for and cleared for every frame.
+
+    Parameters
+    ----------
+    doubling, to_map
+        The two layers.
+    """
+
+    def __init__(self, doubling: DoublingConv, to_map: MapConv) -> None:
+        super().__init__()
+        self.doubling = doubling
+        self.to_map = to_map
+
+    def forward(self, coarse: Tensor, *others: Tensor) -> Tensor:
+        """Shape (N, in_channels, Y, X) to (N, 1, 2 Y, 2 X).
+
+        ``others``, of shape (N, channels, 2 Y, 2 X), are further parts of what the map is made of.
+        """
+        frames, _, height, width = coarse.shape
+        row_values = 4 * width * self.doubling.out_channels
+        if frames * height * row_values <= _VALUES_OF_STRIP:
+            density: Tensor = self.to_map(self.doubling(coarse), *others)
+            return density
+        rows = max(1, _VALUES_OF_STRIP // row_values)
+        density = self.to_map.columns.new_empty((frames, 1, 2 * height, 2 * width))
+        for frame in range(frames):
+            for first in range(0, height, rows):
+                last = min(first + rows, height)
+                strip = slice(frame, frame + 1), slice(None), slice(2 * first, 2 * last)
+                features = self._doubled(coarse[frame : frame + 1], first, last)
+                density[strip] = self.to_map(features, *(other[strip] for other in others))
+        return density
+
+    def _doubled(self, coarse: Tensor, first: int, last: int) -> Tensor:
+        """Double some rows, which see one more on each side."""
+        start, stop = max(0, first - 1), min(last + 1, coarse.shape[2])
+        fine: Tensor = self.doubling(coarse[:, :, start:stop])
+        return fine[:, :, 2 * (first - start) : 2 * (last - start)]
 
 
 class PooledConv(PreparedConv):

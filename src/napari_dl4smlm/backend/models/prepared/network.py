@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from napari_dl4smlm.backend.errors import DeviceError, unknown_name
 from napari_dl4smlm.backend.models.device import supports_bfloat16
 from napari_dl4smlm.backend.models.prepared.convolutions import PreparedConv
-from napari_dl4smlm.backend.models.prepared.rewriting import rewrite
+from napari_dl4smlm.backend.models.prepared.rewriting import join_in_strips, rewrite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,6 +49,8 @@ class PreparedNetwork(nn.Module):
         self.alignment = network.alignment
         self.halo = network.halo
         self._density = _place(rewrite(network), device, precision)
+        if device.type == "cpu":
+            join_in_strips(self._density)
 
     def forward(self, frames: Tensor) -> Tensor:
         """Predict the density map of every frame, without gradients.

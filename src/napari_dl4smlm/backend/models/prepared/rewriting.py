@@ -13,6 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from napari_dl4smlm.backend.models.network import UpsampleConv
 from napari_dl4smlm.backend.models.prepared.convolutions import (
     ActivatedConv,
+    DoubledMap,
     DoublingConv,
     MapConv,
     PooledConv,
@@ -49,10 +50,21 @@ def rewrite(network: SuperResolutionNetwork) -> fx.GraphModule:
         for node in list(density.graph.nodes):
             rule(density, node)
         density.graph.eliminate_dead_code()
-    density.graph.lint()
-    density.delete_all_unused_submodules()
-    density.recompile()
+    _tidy(density)
     return density
+
+
+def join_in_strips(density: fx.GraphModule) -> None:
+    """Make one layer, in place, of a layer that doubles its input and a map of its features alone.
+
+    Parameters
+    ----------
+    density
+        What `rewrite` returns, for a CPU.
+    """
+    for node in list(density.graph.nodes):
+        _map_of_doubled(density, node)
+    _tidy(density)
 
 
 class _LayerTracer(fx.Tracer):
@@ -132,6 +144,24 @@ def _spare_concatenation(density: fx.GraphModule, node: fx.Node) -> None:
     is_map = isinstance(_layer(density, node), MapConv)
     if is_map and source is not None and source.target is torch.cat:
         node.args = tuple(source.all_input_nodes)
+
+
+def _map_of_doubled(density: fx.GraphModule, node: fx.Node) -> None:
+    to_map = _layer(density, node)
+    if not isinstance(to_map, MapConv) or to_map.columns.shape[2] > 1:
+        return
+    source, *others = node.all_input_nodes
+    doubling = _layer(density, source)
+    if isinstance(doubling, DoublingConv) and _only_user(source) is node:
+        node.args = (*source.args, *others)
+        density.graph.erase_node(source)
+        density.add_submodule(str(node.target), DoubledMap(doubling, to_map))
+
+
+def _tidy(density: fx.GraphModule) -> None:
+    density.graph.lint()
+    density.delete_all_unused_submodules()
+    density.recompile()
 
 
 def _layer(density: fx.GraphModule, node: fx.Node | None) -> nn.Module | None:
