@@ -313,6 +313,19 @@ def test_discs_that_never_lie_alone_count_as_one_each():
     assert truth.count_emitters(Patch(0, 0, 0, 12, 12)) == 3
 
 
+def test_of_dense_images_not_all_are_read_to_find_spots_that_are_alone(monkeypatch):
+    monkeypatch.setattr("napari_dl4smlm.backend.training.truth._MOST_SPOTS", 100)
+    maps = np.zeros((20, 32, 32), np.float32)
+    maps[:, 1::4, 1::4] = 3
+    images = open_frames(maps)
+    read = []
+    monkeypatch.setattr(images, "read", lambda a, b: read.append(a) or maps[a:b])
+    found = image_truth(images, upsampling_factor=1)
+    # 64 in a frame
+    assert len(read) == 2
+    assert found.count_emitters(Patch(0, 0, 0, 32, 32)) == 64
+
+
 def test_batches_still_come_while_python_ends():
     # as for a training that is stopped by closing the window, and still has to validate
     script = """

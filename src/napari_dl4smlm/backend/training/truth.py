@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # in fine pixels: what belongs to a spot, if there is no other one
 _SPOT_RADIUS = 6
 _ENOUGH_SPOTS = 1000
+# where they are so dense that hardly one is alone
+_MOST_SPOTS = 100_000
 
 
 @dataclass(frozen=True)
@@ -225,7 +227,7 @@ def image_truth(images: FrameStack, *, upsampling_factor: int) -> ImageTruth:
         total += float(image.sum())
         n_spots += len(spots)
         lone += _lone_sums(image, spots)
-        if len(lone) >= _ENOUGH_SPOTS:
+        if len(lone) >= _ENOUGH_SPOTS or n_spots >= _MOST_SPOTS:
             break
     if not n_spots:
         raise InputError(f"{images.name} has no pixel above 0; there is nothing to learn from.")

@@ -17,7 +17,7 @@ from napari_dl4smlm.backend.training.pairs import (
     infer_upsampling_factor,
     open_pair,
 )
-from napari_dl4smlm.backend.training.truth import position_truth
+from napari_dl4smlm.backend.training.truth import Patch, image_truth, position_truth
 from napari_dl4smlm.widgets.data.events import (
     Fault,
     MovieFacts,
@@ -163,11 +163,10 @@ def check_pairs(
             images_file = images.in_file()
             if file is not None and images_file is not None:
                 _check_files(file.path, images_file.path)
-            spots = _spots_per_frame(truth_frames)
+            emitters = _emitters_per_frame(frames, truth_frames, factor)
             pictures = pair_pictures(frames, truth_frames, factor)
-        # of emitters that overlap, only the brightest makes a maximum
-        per_frame = f"at least {spots:,.3g} emitters in a frame"
-        text = " · ".join([f"×{factor}", per_frame, *_density(spots, frames)])
+        per_frame = f"about {emitters:,.3g} emitters in a frame"
+        text = " · ".join([f"×{factor}", per_frame, *_density(emitters, frames)])
         yield TruthFacts(text, factor, pictures)
         division.of(frames.n_frames, seed=0)
         summary = f"{raw.name} + {images.name}\n{describe_movie(frames)}"
@@ -198,9 +197,13 @@ def some_pixels(frames: FrameStack) -> NDArray[Any]:
 
 
 def _some_frames(frames: FrameStack) -> NDArray[Any]:
+    return np.concatenate([frames.read(k, k + 1) for k in _some_numbers(frames)])
+
+
+def _some_numbers(frames: FrameStack) -> list[int]:
     count = min(_FRAMES_TO_LOOK_AT, frames.n_frames)
-    numbers = np.linspace(0, frames.n_frames - 1, count).round().astype(int)
-    return np.concatenate([frames.read(k, k + 1) for k in numbers.tolist()])
+    numbers: list[int] = np.linspace(0, frames.n_frames - 1, count).round().astype(int).tolist()
+    return numbers
 
 
 def _count(emitters: int, frames: FrameStack) -> str:
@@ -217,16 +220,13 @@ def _density(per_frame: float, frames: FrameStack) -> list[str]:
     return [f"{per_frame / area_um2:.3g} /µm²"]
 
 
-def _spots_per_frame(images: FrameStack) -> float:
-    """Count the maxima of true images that are brighter than a tenth of the brightest."""
-    from scipy.ndimage import maximum_filter
-
-    shown = _some_frames(images)
-    brightest = shown.max()
-    if not brightest > 0:
-        return 0.0
-    maxima = shown == maximum_filter(shown, size=(1, 3, 3))
-    return float(np.count_nonzero(maxima & (shown > brightest / 10)) / len(shown))
+def _emitters_per_frame(frames: FrameStack, images: FrameStack, factor: int) -> float:
+    truth = image_truth(images, upsampling_factor=factor)
+    counts = [
+        truth.count_emitters(Patch(frame, 0, 0, frames.height, frames.width))
+        for frame in _some_numbers(frames)
+    ]
+    return float(np.mean(counts))
 
 
 def _options(file: MovieFile, size_nm: float | None, division: Division) -> dict[str, Any]:
