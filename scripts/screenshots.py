@@ -73,7 +73,7 @@ def take_all(viewer: napari.Viewer, out: Path, epochs: int) -> None:
     docked.tabs["Train"].raise_()
     docked.train.form.set_values({"epochs": epochs})
     docked.train.start()
-    wait(lambda: says(docked.train, f"epoch {epochs - 1} of"))
+    wait(lambda: says(docked.train, f"epoch {max(1, epochs - 1)} of"))
     picture("train")
     wait(lambda: session.model_path is not None)
     # the last previews still come, picture by picture

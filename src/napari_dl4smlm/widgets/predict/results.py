@@ -25,7 +25,8 @@ _ABOUT_IMAGE = (
     "an older file of that name is kept aside"
 )
 _ABOUT_TABLE = (
-    "Save the localizations that pass the filter as a ThunderSTORM table (.csv);\n"
+    "Save the localizations that pass the filter as a ThunderSTORM table (.csv), also those\n"
+    "whose points were deleted in the viewer (to save what is left of them, save their layer);\n"
     "an older file of that name is kept aside"
 )
 _NO_RESULT = "There is nothing to save yet: predict a movie first."
