@@ -12,6 +12,7 @@ import torch
 from click.testing import CliRunner
 
 from napari_dl4smlm.backend.acquisition.normalization import Normalization
+from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.localizations.thunderstorm import write_thunderstorm
 from napari_dl4smlm.backend.models.model_file import ModelCard, save_model
 from napari_dl4smlm.backend.models.registry import create_model
@@ -176,6 +177,26 @@ def test_ctrl_c_ends_with_the_models_done(run, monkeypatch):
     result = run(TRUTH, code=130)
     assert "Stopped; this is the comparison of 1 of the models." in result.stderr
     assert result.stdout.splitlines()[0].split() == ["first"]
+
+
+def test_a_model_that_fails_does_not_lose_those_before_it(run, monkeypatch, tmp_path):
+    from napari_dl4smlm.backend.evaluation.comparison import compare
+
+    measure_speed = compare.measure_speed
+
+    def out_of_memory(model, *arguments, **options):
+        if model.card.upsampling_factor == 4:
+            raise InputError("The memory does not suffice.")
+        return measure_speed(model, *arguments, **options)
+
+    monkeypatch.setattr(compare, "measure_speed", out_of_memory)
+    result = run(TRUTH, f"--out={tmp_path}", code=2)
+    assert result.stdout.splitlines()[0].split() == ["first"]
+    error = 'a & "b" <c>: The memory does not suffice.'
+    assert result.stderr.splitlines()[-1] == f"Error: {error}"
+    numbers = json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))
+    assert [model["label"] for model in numbers["models"]] == ["first"]
+    assert numbers["warnings"][-1] == f"Not all models were compared. {error}"
 
 
 def test_a_prediction_has_a_report_of_its_own(workplace, monkeypatch, tmp_path):

@@ -1,9 +1,11 @@
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
+from napari_dl4smlm.backend.localizations.table import Localizations
 from napari_dl4smlm.cli import main
 
 # the package's own attribute of this name is the command
@@ -82,3 +84,9 @@ def test_a_window_without_qt_is_refused(display, opened, headless, monkeypatch):
 def test_a_window_that_fails_to_open_is_told(display, headless, monkeypatch):
     monkeypatch.setattr(ROOM, "_WINDOW", "napari_dl4smlm.no_such_module")
     assert "napari ended with exit code 1" in run_demo("--gui", code=2)
+
+
+def test_what_finds_nothing_has_no_precision_and_no_error(capsys):
+    movie = SimpleNamespace(truth=Localizations(frame=[0], y_nm=[100.0], x_nm=[100.0]))
+    ROOM._score("network", Localizations.empty(), movie)
+    assert capsys.readouterr().out.split() == ["network", "0", "0", "0.00", "0.00", "none", "none"]

@@ -74,6 +74,22 @@ def test_a_range_of_frames_leaves_out_the_others(tables):
     assert scores["jaccard"] == 1
 
 
+def test_emitters_where_nothing_was_predicted_are_told(tables):
+    found = Localizations(frame=[0, 0], y_nm=[500.0, 1500], x_nm=[500.0, 1500])
+    write_thunderstorm(tables / "found.csv", found)
+    result = run(tables, "--json")
+    assert json.loads(result.stdout)["recall"] == pytest.approx(2 / 4)
+    assert "Warning: 2 emitters are in frames before 0 or after 0" in result.stderr
+    assert "leave them out with --frames 0:1." in result.stderr
+    assert not run(tables, "--frames=0:1").stderr
+
+
+def test_a_range_beyond_the_tables_says_where_these_end(tables):
+    error = run(tables, "--frames=0:3", code=2).stderr
+    assert "the tables end in frame 1" in error
+    assert "movie" not in error
+
+
 def test_an_image_in_another_unit_equals_the_truth_once_the_sums_do(tables):
     output = run(tables, f"--image={tables}/image.tif", "--pixel-size-nm=100", "--json").output
     scores = json.loads(output)

@@ -163,6 +163,16 @@ def test_a_truth_without_photons_is_drawn_against_density_alone(folder, drawn):
     assert len(drawn[0].axes) == 2
 
 
+def test_photons_that_are_unknown_in_the_chosen_frames_count_as_none(folder, drawn):
+    truth = Localizations(
+        frame=[0, 1], y_nm=[10.0, 20], x_nm=[10.0, 20], photons=[float("nan"), 900.0]
+    )
+    write_thunderstorm(folder / "partly.csv", truth)
+    tables = ("accuracy", "--predicted=found.csv", "--truth=partly.csv")
+    assert "partly.csv has no photons" in run(*tables, "--frames=0:1").output
+    assert len(drawn[0].axes) == 2
+
+
 def test_a_file_with_an_equals_sign_in_its_name_is_found(folder, drawn):
     (folder / "found.csv").rename(folder / "density=2.csv")
     run("accuracy", "--predicted=density=2.csv", "--truth=truth.csv")

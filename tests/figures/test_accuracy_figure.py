@@ -64,6 +64,13 @@ def test_several_networks_are_named_once_and_keep_their_colours(results):
     assert figure.axes[0].get_ylabel() == "Jaccard index"
 
 
+def test_labels_are_neither_formulas_nor_hidden(results):
+    by_density, _ = results
+    figure = draw_accuracy({"_a": by_density, "$b^$": by_density})
+    FigureCanvasAgg(figure).draw()
+    assert [text.strip() for text in labels(figure.legends[0])] == ["_a", r"\$b^\$"]
+
+
 def test_the_bound_is_dashed_over_the_photons(results):
     _, by_photons = results
     bound_nm = 200 / np.sqrt(by_photons.photons)

@@ -50,6 +50,32 @@ def test_in_a_narrow_figure_the_models_are_named_above_the_axes():
     assert widths["right"] < 0.6 < 0.8 < widths["above"]
 
 
+def test_a_very_long_name_leaves_the_plot_its_place():
+    models = {"long_name_of_a_model_" * 10: Trade(1.0, 0.5)}
+    figure = draw_pareto(models, frontier=[], xlabel="", ylabel="")
+    FigureCanvasAgg(figure).draw()
+    assert figure.axes[0].get_position().width > 0.5
+
+
+def test_many_names_are_all_inside_of_the_figure():
+    models = {f"name_of_a_model_in_a_folder_{'x' * k}": Trade(1.0, 0.5) for k in range(40)}
+    figure = draw_pareto(models, frontier=[], xlabel="", ylabel="")
+    FigureCanvasAgg(figure).draw()
+    assert figure.legends[0].get_window_extent().y0 >= 0
+
+
+@pytest.mark.parametrize("shape", [(20, 120), (40, 40), (120, 20)])
+def test_titles_of_several_lines_are_inside_of_the_figure_and_off_the_axis_above(shape):
+    images = {"name_of_a_model_" * 6 + str(k): np.ones(shape) for k in range(5)}
+    figure = draw_images(images, pixel_size_nm=10.0)
+    FigureCanvasAgg(figure).draw()
+    whole, part = figure.axes[0], figure.axes[4]
+    assert whole.title.get_window_extent().y1 <= figure.bbox.y1
+    assert figure.axes[8].title.get_window_extent().y1 <= part.xaxis.label.get_window_extent().y0
+    # of an enlarged square, nearly all of the column's width is seen
+    assert part.get_window_extent().width > 0.15 * figure.bbox.width
+
+
 def test_times_are_written_as_plain_numbers():
     models = {"a": Trade(0.7, 0.1), "b": Trade(40.0, 0.2)}
     figure = draw_pareto(models, frontier=["a"], xlabel="", ylabel="")

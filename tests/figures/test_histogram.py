@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import StepPatch
 
 from napari_dl4smlm.backend.errors import InputError
@@ -58,6 +59,13 @@ def test_an_image_of_one_value_is_drawn():
     for image in (np.full((8, 8), 7), np.full((8, 8), 7.5)):
         (ax,) = draw_histogram(image).axes
         assert outlines(ax)[0][0].sum() == 1
+
+
+def test_the_name_of_a_movie_is_neither_a_formula_nor_hidden(frames):
+    figure = draw_histogram(frames, label="_a $b^$")
+    FigureCanvasAgg(figure).draw()
+    names = [text.get_text().strip() for text in figure.axes[0].get_legend().get_texts()]
+    assert names[0] == r"_a \$b^\$"
 
 
 @pytest.mark.parametrize("frames", [np.empty((0, 4, 4)), np.array([1.0, np.nan])])

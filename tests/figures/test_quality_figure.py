@@ -75,6 +75,13 @@ def test_the_decorrelation_is_marked_at_the_peak_of_the_filtered_curve(ax, image
     assert frequency[beyond][curve[beyond].argmax()] == pytest.approx(vertical_line(ax))
 
 
+def test_the_legend_of_the_decorrelation_lies_above_its_curves(ax, image):
+    result = decorrelation_resolution(image, pixel_size_nm=25)
+    plot_decorrelation(ax, result)
+    top = ax.get_ylim()[1]
+    assert max(result.curve.max(), result.filtered.max()) <= 0.7 * top
+
+
 def test_neighbours_are_drawn_with_their_fit_and_with_chance(ax, table):
     result = nearest_neighbour_precision(table)
     plot_nearest_neighbours(ax, result)

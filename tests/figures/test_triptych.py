@@ -52,6 +52,13 @@ def test_titles_say_what_is_shown(images):
     assert [ax.get_title() for ax in figure.axes[:2]] == ["frame 7", "FID-STORM"]
 
 
+def test_dollar_signs_in_a_title_are_no_formula(images):
+    raw, _, prediction = images
+    figure = draw_triptych(raw, prediction, pixel_size_nm=100, prediction_title="$b^$")
+    drawn(figure)
+    assert figure.axes[1].get_title() == r"\$b^\$"
+
+
 def test_each_colour_bar_says_what_the_values_mean(images):
     raw, truth, prediction = images
     figure = draw_triptych(raw, prediction, pixel_size_nm=100, truth=truth)

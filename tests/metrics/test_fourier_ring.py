@@ -89,6 +89,15 @@ def test_an_image_agrees_with_itself_in_any_unit(image, scale, offset):
     assert correlation[1:] == pytest.approx(1)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int64])
+def test_images_of_counts_are_correlated_as_numbers(dtype):
+    first, second = np.random.default_rng(0).poisson(30, (2, 32, 32)).astype(dtype)
+    correlation = fourier_ring_correlation(first, second)
+    assert correlation == pytest.approx(
+        fourier_ring_correlation(first.astype(np.float64), second.astype(np.float64))
+    )
+
+
 def test_an_image_without_detail_is_not_correlated_with_anything():
     image = np.random.default_rng(0).random((32, 32))
     assert (fourier_ring_correlation(image, np.full((32, 32), 0.1)) == 0).all()
@@ -216,6 +225,7 @@ def test_smoothing_is_a_weighted_fit_of_a_parabola_to_the_nearest_values(place):
     ("table", "reason"),
     [
         (Localizations.empty(), "0 localizations are too few"),
+        (localized(molecules(1), error_nm=5, frames=(4,)), "1 localization is too few"),
         (localized(molecules(20), error_nm=5), "40 localizations are too few"),
         (localized(molecules(200), error_nm=5, frames=(4,)), "within one block of 1 frame:"),
         (localized(np.full((200, 2), 500.0), error_nm=0), "the same position"),
@@ -256,5 +266,7 @@ def test_places_at_random_have_no_resolution(seed):
 def test_what_cannot_be_correlated_is_refused():
     with pytest.raises(InputError, match=r"shape \(8, 8\) and \(8, 9\) cannot be correlated"):
         fourier_ring_correlation(np.zeros((8, 8)), np.zeros((8, 9)))
+    with pytest.raises(InputError, match="holds NaN"):
+        fourier_ring_correlation(np.zeros((8, 8)), np.full((8, 8), np.nan))
     with pytest.raises(InputError, match="block of 0 frames"):
         fourier_ring_resolution(Localizations.empty(), block_frames=0)

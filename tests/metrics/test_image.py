@@ -7,7 +7,14 @@ from scipy.signal import convolve2d
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from napari_dl4smlm.backend.errors import InputError
-from napari_dl4smlm.backend.metrics.image import ms_ssim, nmse, pearson, psnr, ssim
+from napari_dl4smlm.backend.metrics.image import (
+    SMALLEST_MS_SSIM_PX,
+    ms_ssim,
+    nmse,
+    pearson,
+    psnr,
+    ssim,
+)
 
 
 @pytest.fixture
@@ -105,6 +112,14 @@ def test_ms_ssim_is_that_of_its_definition_with_plain_convolutions(truth, predic
 
 def test_the_opposite_of_the_truth_has_no_multi_scale_similarity(truth):
     assert ms_ssim(1 - truth, truth) == 0
+
+
+def test_a_truth_without_contrast_has_no_range_to_compare_with():
+    even = np.ones((SMALLEST_MS_SSIM_PX, SMALLEST_MS_SSIM_PX))
+    assert [metric(0 * even, even) for metric in (psnr, ssim, ms_ssim)] == pytest.approx(
+        [np.nan] * 3, nan_ok=True
+    )
+    assert psnr(even, even) == np.inf
 
 
 @pytest.mark.parametrize("metric", [nmse, pearson, psnr, ssim, ms_ssim])

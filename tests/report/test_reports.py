@@ -17,6 +17,7 @@ from napari_dl4smlm.backend.models.model_file import load_model
 from napari_dl4smlm.backend.prediction.config import PredictionConfig
 from napari_dl4smlm.backend.prediction.output import predict_to_files
 from napari_dl4smlm.backend.report.comparison import write_comparison_report
+from napari_dl4smlm.backend.report.models import model_facts
 from napari_dl4smlm.backend.report.page import check_report_path, write_page
 from napari_dl4smlm.backend.report.prediction import open_result, write_prediction_report
 from napari_dl4smlm.backend.report.provenance import record_provenance
@@ -195,6 +196,15 @@ def test_a_report_that_cannot_be_written_is_refused_beforehand(tmp_path):
         check_report_path(tmp_path / "report.pdf")
     with pytest.raises(InputError, match="There is no folder"):
         check_report_path(tmp_path / "none" / "report.html")
+
+
+def test_one_epoch_is_not_called_epochs(model_file):
+    card = load_model(model_file("model.safetensors", 2)).card
+    counted = [
+        model_facts("model", card.model_copy(update={"history": [{}] * count})) for count in (1, 2)
+    ]
+    assert ", 1 epoch<" in counted[0]
+    assert ", 2 epochs<" in counted[1]
 
 
 def test_a_name_that_is_no_text_is_written_all_the_same(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json as json_format
 import sys
 import threading
@@ -12,6 +13,7 @@ import click
 from tqdm import tqdm
 
 from napari_dl4smlm.backend.config_file import build
+from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.prediction.config import PredictionConfig
 from napari_dl4smlm.cli.interrupts import INTERRUPTED, stop_on_interrupt
 from napari_dl4smlm.cli.options import (
@@ -146,18 +148,42 @@ def compare(
             stop=stop,
         )
         with stop_on_interrupt(stop.set):
-            comparison = _follow(events)
+            comparison, failure = _follow(events)
     if comparison is not None:
         read = [("movie", movie), *([("true positions", localizations)] if localizations else [])]
         _show(
             comparison, json=json, out=out, report=report, read=read, command=given_command(context)
         )
+    if failure is not None:
+        raise failure
     if stop.is_set():
         raise click.exceptions.Exit(INTERRUPTED)
 
 
-def _follow(events: Iterator[ComparisonEvent]) -> Comparison | None:
-    """Show a comparison as it runs, on standard error; return what it found."""
+def _follow(events: Iterator[ComparisonEvent]) -> tuple[Comparison | None, InputError | None]:
+    """Show a comparison as it runs, on standard error.
+
+    Returns
+    -------
+    tuple
+        What it found, if anything, and what a model failed of. The models before that one are not
+        lost.
+    """
+    comparison: Comparison | None = None
+    try:
+        for so_far in _found(events):
+            comparison = so_far
+    except InputError as error:
+        if comparison is not None:
+            warning = f"Not all models were compared. {error}"
+            warnings = (*comparison.warnings, warning)
+            comparison = dataclasses.replace(comparison, warnings=warnings)
+        return comparison, error
+    return comparison, None
+
+
+def _found(events: Iterator[ComparisonEvent]) -> Iterator[Comparison | None]:
+    """Yield what is found so far whenever there is more of it."""
     from napari_dl4smlm.backend.evaluation.comparison.events import (
         ComparisonFinished,
         ComparisonStarted,
@@ -168,7 +194,6 @@ def _follow(events: Iterator[ComparisonEvent]) -> Comparison | None:
         SpeedMeasured,
     )
 
-    comparison = None
     with tqdm(unit="frame", disable=None, dynamic_ncols=True) as bar:
         for event in events:
             match event:
@@ -183,16 +208,16 @@ def _follow(events: Iterator[ComparisonEvent]) -> Comparison | None:
                     bar.set_postfix_str(f"images {event.done}/{event.n_comparisons}")
                 case SpeedMeasured():
                     bar.set_postfix_str(f"timed on {event.speed.device}")
-                case ModelCompared(model):
+                case ModelCompared(model, so_far):
                     bar.set_postfix_str("")
                     for warning in model.warnings:
                         tqdm.write(f"Warning: {warning}", file=sys.stderr)
+                    yield so_far
                 case ComparisonStopped(stopped):
-                    comparison = stopped
                     tqdm.write(_describe_stop(stopped), file=sys.stderr)
+                    yield stopped
                 case ComparisonFinished(finished):
-                    comparison = finished
-    return comparison
+                    yield finished
 
 
 def _describe_start(event: ComparisonStarted) -> str:

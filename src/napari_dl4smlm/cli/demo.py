@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -209,10 +210,12 @@ def _score(name: str, found: Localizations, movie: SimulatedMovie) -> None:
     from napari_dl4smlm.backend.metrics.detection import detection_scores
 
     scores = detection_scores(found, movie.truth, tolerance_nm=TOLERANCE_NM)
+    # neither is known where nothing was found
+    precision = "none" if math.isnan(scores.precision) else f"{scores.precision:.2f}"
+    rmse = "none" if math.isnan(scores.rmse_nm) else f"{scores.rmse_nm:>2.0f} nm"
     click.echo(
         f"{name:<14} {scores.true_positives:>7,}  {scores.false_positives:>8,}  "
-        f"{scores.jaccard:>7.2f}  {scores.recall:>6.2f}  {scores.precision:>9.2f}  "
-        f"{scores.rmse_nm:>2.0f} nm"
+        f"{scores.jaccard:>7.2f}  {scores.recall:>6.2f}  {precision:>9}  {rmse}"
     )
 
 

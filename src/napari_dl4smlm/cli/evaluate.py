@@ -65,22 +65,20 @@ def evaluate(
     """Compare localizations with the true positions, frame by frame.
 
     Every localization is paired with at most one emitter of the same frame, such that as many as
-    possible are paired. Frames that trained the model tell nothing about it: leave them out.
+    possible are paired. Emitters of frames that were not predicted count as missed, and frames that
+    trained the model tell nothing about it: leave both out with --frames.
     """
-    from napari_dl4smlm.backend.acquisition.frames import parse_frame_range
     from napari_dl4smlm.backend.localizations.thunderstorm import read_thunderstorm
     from napari_dl4smlm.backend.metrics.detection import detection_scores
+    from napari_dl4smlm.cli.chosen_frames import choose_frames
 
     found, emitters = (
         read_thunderstorm(path, pixel_size_nm=pixel_size_nm) for path in (predicted, truth)
     )
-    if frames is not None:
-        last = max((int(table.frame.max()) for table in (found, emitters) if len(table)), default=0)
-        chosen = parse_frame_range(frames, last + 1)
-        found, emitters = found.in_frames(chosen), emitters.in_frames(chosen)
+    tables, emitters = choose_frames(frames, {str(predicted): found}, emitters)
     scores = dataclasses.asdict(
         detection_scores(
-            found,
+            tables[str(predicted)],
             emitters,
             tolerance_nm=tolerance_nm,
             border_nm=border_nm,

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from napari_dl4smlm.backend.acquisition.frames import FrameStack
     from napari_dl4smlm.backend.localizations.table import Localizations
 
-# bounds the memory for the mean of a movie of any length
 # far more than percentiles and the shape of a histogram need
 _HISTOGRAM_PIXELS = 2**24
 
@@ -45,7 +44,7 @@ def _figure_command(command: Callable[..., Figure]) -> Callable[..., None]:
         type=_PATH,
         default=name,
         show_default=True,
-        help=".png, .pdf or .svg; an older file is kept as NAME.previous",
+        help=".png, .pdf or .svg; an older file is kept beside it, as in triptych.previous.png",
     )
     @click.option("--show", is_flag=True, help="also open the figure in a window")
     @report_errors
@@ -233,32 +232,26 @@ def accuracy(
     predicted count as missed, and frames that trained the model tell nothing about it: leave both
     out with --frames.
     """
-    from napari_dl4smlm.backend.acquisition.frames import parse_frame_range
+    import numpy as np
+
     from napari_dl4smlm.backend.figures.accuracy import draw_accuracy
     from napari_dl4smlm.backend.localizations.thunderstorm import read_thunderstorm
     from napari_dl4smlm.backend.metrics.accuracy import accuracy_by_density, accuracy_by_photons
+    from napari_dl4smlm.cli.chosen_frames import choose_frames
 
     emitters = read_thunderstorm(truth, pixel_size_nm=pixel_size_nm)
     found = {
         label: read_thunderstorm(path, pixel_size_nm=pixel_size_nm)
         for label, path in _labelled(tables).items()
     }
-    if frames is not None:
-        last = max(
-            (int(each.frame.max()) for each in (emitters, *found.values()) if len(each)), default=0
-        )
-        chosen = parse_frame_range(frames, last + 1)
-        emitters = emitters.in_frames(chosen)
-        found = {label: predicted.in_frames(chosen) for label, predicted in found.items()}
-    for label, predicted in found.items():
-        _warn_of_missing_frames(label, predicted, emitters)
+    found, emitters = choose_frames(frames, found, emitters)
     by_density = {
         label: accuracy_by_density(
             predicted, emitters, tolerance_nm=tolerance_nm, radius_nm=radius_nm
         )
         for label, predicted in found.items()
     }
-    if emitters.photons is None:
+    if emitters.photons is None or not np.isfinite(emitters.photons).any():
         click.echo(f"{truth} has no photons, so that accuracy is drawn against density alone.")
         return draw_accuracy(by_density)
     by_photons = {
@@ -323,21 +316,6 @@ def _sample(path: Path) -> tuple[str, NDArray[Any]]:
         numbers = np.linspace(0, stack.n_frames - 1, min(count, stack.n_frames)).astype(int)
         frames = [stack.read(number, number + 1) for number in numbers.tolist()]
         return stack.name, np.concatenate(frames)
-
-
-def _warn_of_missing_frames(label: str, found: Localizations, emitters: Localizations) -> None:
-    """Tell if there are emitters before the first or after the last localization."""
-    if not len(found):
-        return
-    first, last = int(found.frame.min()), int(found.frame.max())
-    outside = int(((emitters.frame < first) | (emitters.frame > last)).sum())
-    if outside:
-        click.echo(
-            f"Warning: {outside:,} emitters are in frames before {first} or after {last}, where "
-            f"{label} has no localizations: they count as missed. If these frames were not "
-            f"predicted, leave them out with --frames {first}:{last + 1}.",
-            err=True,
-        )
 
 
 def _labelled(tables: Iterable[str]) -> dict[str, Path]:

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 class ImageScores:
     """How well a reconstruction agrees with the true image, once their sums are equal.
 
-    What cannot be told is NaN: everything if the truth is black, and ``ms_ssim`` of images with a
-    side of less than 176 pixels.
+    What cannot be told is NaN: everything if the truth is black, all but ``nmse_percent`` if it has
+    no contrast, and ``ms_ssim`` of images with a side of less than 176 pixels.
 
     Attributes
     ----------

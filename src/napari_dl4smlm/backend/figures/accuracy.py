@@ -16,6 +16,7 @@ from napari_dl4smlm.backend.figures.style import (
     MARKERS,
     TWO_COLUMNS_MM,
     legend_above,
+    literal,
     new_figure,
     style_plot,
 )
@@ -94,7 +95,7 @@ def _labelled(results: Result | Mapping[str, Result] | None) -> Mapping[str, Res
             f"{len(labelled)} results cannot be told apart in one figure. Give up to "
             f"{len(COLOURS)}."
         )
-    return labelled
+    return {literal(label): result for label, result in labelled.items()}
 
 
 def _check_bound(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import scipy
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.figures.style import (
@@ -21,6 +21,7 @@ from napari_dl4smlm.backend.figures.style import (
     THIN_PT,
     TITLE_PT,
     TWO_COLUMNS_MM,
+    literal,
     new_figure,
     style_plot,
     wrap,
@@ -35,9 +36,12 @@ if TYPE_CHECKING:
 
 # of images, in the width of a page
 _COLUMNS = 4
-# for title and axis of an image, and for the colour bar
-_TEXT_MM = 11.0
+# for the axis of an image, for each line of its title, and for the colour bar
+_AXIS_MM = 8.0
+_LINE_MM = 3.6
 _COLOUR_BAR_MM = 14.0
+# for the names of models, beside a plot that keeps most of the page's width
+_NAME_MM = 56.0
 # side of the enlarged square, as a share of the shorter side of the field
 _ZOOM = 0.25
 
@@ -92,7 +96,8 @@ def draw_pareto(
         raise InputError("There is no model to draw. Give at least one.")
     if not all(trade.cost > 0 for trade in models.values()):
         raise InputError("A cost is not above 0, so that it has no place on a logarithmic axis.")
-    figure = new_figure(TWO_COLUMNS_MM, 80.0)
+    names = {label: literal(wrap(label, _NAME_MM)) for label in models}
+    figure = new_figure(TWO_COLUMNS_MM, max(80.0, _legend_mm(names.values())))
     ax = figure.subplots()
     on_line = [models[label] for label in frontier]
     ax.plot(
@@ -104,7 +109,7 @@ def draw_pareto(
         label="no model is better in both",
     )
     for number, (label, trade) in enumerate(models.items()):
-        _draw_trade(ax, number, literal(label), trade)
+        _draw_trade(ax, number, names[label], trade)
     ax.set_xscale("log")
     _write_plain_numbers(ax)
     ax.grid(visible=True, which="major", linewidth=THIN_PT, alpha=0.3)
@@ -140,7 +145,7 @@ def draw_images(images: Mapping[str, NDArray[np.floating]], *, pixel_size_nm: fl
     rows, columns = _fullest_part(first)
     limits = (0.0, brightest(images.values()))
     chunks = _in_rows(list(images))
-    figure, axes = _grid(2 * len(chunks), len(chunks[0]), first.shape)
+    figure, axes = _grid(chunks, first.shape, has_parts=True)
     for number, titles in enumerate(chunks):
         for column, title in enumerate(titles):
             whole, part = axes[2 * number, column], axes[2 * number + 1, column]
@@ -177,7 +182,7 @@ def draw_differences(
     differences = {title: image - truth for title, image in images.items()}
     largest = largest_difference(differences.values())
     chunks = _in_rows(list(images))
-    figure, axes = _grid(len(chunks), len(chunks[0]), truth.shape)
+    figure, axes = _grid(chunks, truth.shape, has_parts=False)
     for row, titles in enumerate(chunks):
         for column, title in enumerate(titles):
             limits = (-largest, largest)
@@ -203,13 +208,9 @@ def largest_difference(differences: Iterable[NDArray[np.floating]]) -> float:
     return max(float(np.percentile(np.abs(one), 99.8)) for one in differences) or 1.0
 
 
-def literal(label: str) -> str:
-    """Write a label, such as the name of a file, so that matplotlib shows it as it is.
-
-    Two dollar signs would enclose a formula, and a leading underscore hides a curve in the legend.
-    """
-    text = label.replace("$", r"\$")
-    return f" {text}" if text.startswith("_") else text
+def _legend_mm(names: Iterable[str]) -> float:
+    """Height of a legend with these names and the line of the frontier."""
+    return sum(2.0 + 3.0 * (name.count("\n") + 1) for name in ("", *names)) + 4.0
 
 
 def _draw_trade(ax: Axes, number: int, label: str, trade: Trade) -> None:
@@ -251,12 +252,26 @@ def _in_rows(titles: list[str]) -> list[list[str]]:
     return [titles[first : first + _COLUMNS] for first in range(0, len(titles), _COLUMNS)]
 
 
-def _grid(rows: int, columns: int, shape: tuple[int, ...]) -> tuple[Figure, NDArray[np.object_]]:
-    """Make axes for images of a shape; those that stay empty are not seen."""
+def _grid(
+    chunks: Sequence[Sequence[str]], shape: tuple[int, ...], *, has_parts: bool
+) -> tuple[Figure, NDArray[np.object_]]:
+    """Make axes for rows of images of a shape, each with a row of enlarged squares below it.
+
+    Axes that stay empty are not seen.
+    """
+    columns = len(chunks[0])
     panel_mm = TWO_COLUMNS_MM / max(columns, 2)
-    height_mm = min(panel_mm * shape[0] / shape[1], 2 * panel_mm) + _TEXT_MM
-    figure = new_figure(max(columns * panel_mm, ONE_COLUMN_MM), rows * height_mm + _COLOUR_BAR_MM)
-    axes: NDArray[np.object_] = figure.subplots(rows, columns, squeeze=False)
+    heights_mm: list[float] = []
+    for titles in chunks:
+        lines = max(_wrapped(title).count("\n") + 1 for title in titles)
+        whole_mm = min(panel_mm * shape[0] / shape[1], 2 * panel_mm)
+        heights_mm.append(whole_mm + _AXIS_MM + lines * _LINE_MM)
+        if has_parts:
+            heights_mm.append(panel_mm)
+    figure = new_figure(max(columns * panel_mm, ONE_COLUMN_MM), sum(heights_mm) + _COLOUR_BAR_MM)
+    axes: NDArray[np.object_] = figure.subplots(
+        len(heights_mm), columns, squeeze=False, height_ratios=heights_mm
+    )
     for ax in axes.ravel().tolist():
         ax.set_axis_off()
     return figure, axes
@@ -280,10 +295,15 @@ def _show(
         extent=(0, width_um, height_um, 0),
         interpolation="nearest",
     )
-    ax.set_title(wrap(literal(title), TWO_COLUMNS_MM / _COLUMNS), fontsize=TITLE_PT)
+    ax.set_title(_wrapped(title), fontsize=TITLE_PT)
     ax.set_xlabel("µm", fontsize=FONT_PT)
+    ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     ax.tick_params(labelsize=FONT_PT, width=THIN_PT)
     ax.spines[:].set_linewidth(THIN_PT)
+
+
+def _wrapped(title: str) -> str:
+    return literal(wrap(title, TWO_COLUMNS_MM / _COLUMNS))
 
 
 def _mark_part(whole: Axes, part: Axes, rows: slice, columns: slice, pixel_size_nm: float) -> None:

@@ -13,6 +13,7 @@ from napari_dl4smlm.backend.figures.style import (
     LINE_PT,
     ONE_COLUMN_MM,
     legend_above,
+    literal,
     new_figure,
     style_plot,
     wrap,
@@ -123,7 +124,7 @@ def _draw_movie(
     background, bright = (float(v) for v in np.percentile(pixels, [50, 99.9]))
     share = counts / pixels.size
     ax.stairs(share, edges, fill=True, color=colour, alpha=0.25)
-    ax.stairs(share, edges, color=colour, linewidth=LINE_PT, label=wrap(name, _NAME_MM))
+    ax.stairs(share, edges, color=colour, linewidth=LINE_PT, label=literal(wrap(name, _NAME_MM)))
     lines = (("median", background, "--"), ("99.9th percentile", bright, ":"))
     for mark, position, dashes in lines:
         ax.axvline(

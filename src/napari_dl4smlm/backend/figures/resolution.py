@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from napari_dl4smlm.backend.figures.measured_text import tell_measured
 from napari_dl4smlm.backend.figures.style import (
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _FREQUENCY = "spatial frequency (1/µm)"
 _PER_UM = 1000
 
+# of the height of the plot
+_BELOW_LEGEND = 0.68
+
 
 def plot_fourier_ring(ax: Axes, result: FourierRingResolution) -> None:
     """Plot the correlation of two halves of a movie, the threshold and where it is crossed."""
@@ -40,7 +43,7 @@ def plot_fourier_ring(ax: Axes, result: FourierRingResolution) -> None:
     style_plot(ax, xlabel=_FREQUENCY, ylabel="correlation of two halves")
     ax.set_xlim(0, frequency[-1])
     ax.set_ylim(-0.2, 1.03)
-    _add_legend(ax)
+    _add_legend(ax, "best")
 
 
 def plot_decorrelation(ax: Axes, result: DecorrelationResolution) -> None:
@@ -62,8 +65,9 @@ def plot_decorrelation(ax: Axes, result: DecorrelationResolution) -> None:
     _mark(ax, result.resolution)
     style_plot(ax, xlabel=_FREQUENCY, ylabel="correlation with its phases")
     ax.set_xlim(0, frequency[-1])
-    ax.set_ylim(bottom=0)
-    _add_legend(ax)
+    # the curves fill the plot, so that the legend needs a place of its own
+    ax.set_ylim(0, max(result.curve.max(), result.filtered.max(initial=0)) / _BELOW_LEGEND)
+    _add_legend(ax, "upper right")
 
 
 def _mark(ax: Axes, resolution: Measured) -> None:
@@ -77,5 +81,5 @@ def _mark(ax: Axes, resolution: Measured) -> None:
         )
 
 
-def _add_legend(ax: Axes) -> None:
-    ax.legend(fontsize=FONT_PT, frameon=False, loc="best", handlelength=1.8)
+def _add_legend(ax: Axes, place: Literal["best", "upper right"]) -> None:
+    ax.legend(fontsize=FONT_PT, frameon=False, loc=place, handlelength=1.8)

@@ -50,6 +50,15 @@ def wrap(text: str, width_mm: float) -> str:
     return textwrap.fill(text, max(1, int(width_mm / _LETTER_MM)))
 
 
+def literal(label: str) -> str:
+    """Write a label, such as the name of a file, so that matplotlib shows it as it is.
+
+    Two dollar signs would enclose a formula, and a leading underscore hides a curve in the legend.
+    """
+    text = label.replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
+
+
 def style_plot(ax: Axes, *, xlabel: str = "", ylabel: str = "") -> None:
     """Label the axes of a plot and give it thin lines and small type."""
     ax.set_xlabel(xlabel, fontsize=FONT_PT)

@@ -11,7 +11,14 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
 from napari_dl4smlm.backend.errors import InputError
-from napari_dl4smlm.backend.figures.style import FONT_PT, THIN_PT, TITLE_PT, new_figure, wrap
+from napari_dl4smlm.backend.figures.style import (
+    FONT_PT,
+    THIN_PT,
+    TITLE_PT,
+    literal,
+    new_figure,
+    wrap,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,10 +103,10 @@ def draw_triptych(
     left, top = _fullest_square(prediction, zoom, fine_nm)
     panel_mm = _panel_width(len(densities) + 1, width_mm)
     titles = [raw_title, *["ground truth"] * (len(densities) - 1), prediction_title]
-    titles = [wrap(title, panel_mm) for title in titles]
+    titles = [literal(wrap(title, panel_mm)) for title in titles]
     # spaces that do not break, between a number and its unit
     labels = [raw_label, *[f"emitters per {fine_nm:.3g}\u00a0nm\u00a0pixel"] * len(densities)]
-    labels = [wrap(label, panel_mm) for label in labels]
+    labels = [literal(wrap(label, panel_mm)) for label in labels]
     figure, axes = _panels(panel_mm, height_nm / width_nm, titles, labels)
     limits = [_raw_limits(raw), *[(0.0, _brightest(densities))] * len(densities)]
     for column, image in enumerate([raw, *densities]):

@@ -117,7 +117,9 @@ def fourier_ring_resolution(
         "that shines in both makes the number too good.",
     )
     if len(localizations) < _FEWEST_LOCALIZATIONS:
-        problem = f"{len(localizations)} localizations are too few to show a structure twice."
+        count = len(localizations)
+        counted = "1 localization is" if count == 1 else f"{count} localizations are"
+        problem = f"{counted} too few to show a structure twice."
         return _without_curve(measured(problem=problem), block)
     is_second = second_half(localizations, block, generator)
     if is_second.all() or not is_second.any():
@@ -183,13 +185,15 @@ def fourier_ring_correlation(
     Raises
     ------
     InputError
-        The images are not two-dimensional, or differ in shape.
+        The images are not two-dimensional, differ in shape, or hold NaN or infinity.
     """
     if first.ndim != 2 or first.shape != second.shape:
         raise InputError(
             f"Images of shape {first.shape} and {second.shape} cannot be correlated. Give two "
             "images (y, x) of the same size."
         )
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        raise InputError("An image holds NaN or infinite pixels. Replace them by numbers.")
     return _correlate(first, second, Rings(first.shape))
 
 

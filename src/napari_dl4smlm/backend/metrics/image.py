@@ -104,7 +104,8 @@ def psnr(prediction: ArrayLike, truth: ArrayLike, *, scale: Scale = "none") -> f
 
     .. math:: 10 \log_{10} \frac{R^2}{\mathrm{mean}\,(p - t)^2}
 
-    R is the range of the truth, its maximum minus its minimum. Infinite for equal images.
+    R is the range of the truth, its maximum minus its minimum. Infinite for equal images, and NaN
+    if the truth has no contrast.
 
     Parameters
     ----------
@@ -113,14 +114,17 @@ def psnr(prediction: ArrayLike, truth: ArrayLike, *, scale: Scale = "none") -> f
     """
     p, t = scaled(prediction, truth, scale), np.asarray(truth, dtype=np.float64)
     error = float(np.mean((p - t) ** 2))
-    return 10 * math.log10(np.ptp(t) ** 2 / error) if error else math.inf
+    if error == 0:
+        return math.inf
+    intensity_range = float(np.ptp(t))
+    return 10 * math.log10(intensity_range**2 / error) if intensity_range else math.nan
 
 
 def ssim(prediction: ArrayLike, truth: ArrayLike, *, scale: Scale = "none") -> float:
     """Return the structural similarity in Gaussian windows of 11 pixels; 1 is perfect.
 
     The windows have a sigma of 1.5 pixels, and those that reach beyond the border are left out. The
-    range of intensities is that of the truth.
+    range of intensities is that of the truth; NaN if it has none.
 
     Parameters
     ----------
@@ -138,12 +142,17 @@ def ssim(prediction: ArrayLike, truth: ArrayLike, *, scale: Scale = "none") -> f
     """
     p, t = scaled(prediction, truth, scale), np.asarray(truth, dtype=np.float64)
     _require_size(t, _WINDOW)
-    luminance, contrast = _similarities(p, t, float(np.ptp(t)))
+    intensity_range = float(np.ptp(t))
+    if intensity_range == 0:
+        return math.nan
+    luminance, contrast = _similarities(p, t, intensity_range)
     return float(np.mean(luminance * contrast))
 
 
 def ms_ssim(prediction: ArrayLike, truth: ArrayLike, *, scale: Scale = "none") -> float:
     """Return the structural similarity over five scales, each half as fine; 1 is perfect.
+
+    NaN if the truth has no contrast.
 
     Parameters
     ----------
@@ -163,6 +172,8 @@ def ms_ssim(prediction: ArrayLike, truth: ArrayLike, *, scale: Scale = "none") -
     p, t = scaled(prediction, truth, scale), np.asarray(truth, dtype=np.float64)
     _require_size(t, SMALLEST_MS_SSIM_PX)
     intensity_range = float(np.ptp(t))
+    if intensity_range == 0:
+        return math.nan
     similarity = 1.0
     for level, weight in enumerate(_MS_SSIM_WEIGHTS, start=1):
         luminance, contrast = _similarities(p, t, intensity_range)

@@ -32,6 +32,9 @@ def windowed_spectrum(image: NDArray[np.floating]) -> NDArray[np.complexfloating
         Shape (Y, X // 2 + 1): the half of the spectrum that tells all of a real image.
     """
     height, width = image.shape
+    if not np.issubdtype(image.dtype, np.floating):
+        # neither the window nor differences from the mean are whole numbers, or above zero
+        image = image.astype(np.float64)
     window = np.outer(
         scipy.signal.windows.tukey(height, _TAPERED), scipy.signal.windows.tukey(width, _TAPERED)
     ).astype(image.dtype)

@@ -204,7 +204,8 @@ def _settings(comparison: Comparison) -> Iterator[tuple[str, str]]:
             f"{RESAMPLES:,} drawings, seed {comparison.seed}. Images: jackknife over ten groups of "
             "successive frames",
         )
-    yield "timed", f"{comparison.repeats} times, after one that is not counted"
+    times = "once" if comparison.repeats == 1 else f"{comparison.repeats} times"
+    yield "timed", f"{times}, after one that is not counted"
 
 
 def _used(model: ComparedModel) -> Iterator[tuple[str, str]]:
@@ -214,4 +215,5 @@ def _used(model: ComparedModel) -> Iterator[tuple[str, str]]:
     for speed in model.speeds:
         tiles = "whole frames" if speed.tile_size is None else f"tiles of {speed.tile_size} px"
         streams = "" if speed.streams == 1 else f" in each of {speed.streams} streams"
-        yield f"batch on {speed.device}", f"{speed.batch_size} frames at a time{streams}, {tiles}"
+        batch = "1 frame" if speed.batch_size == 1 else f"{speed.batch_size} frames"
+        yield f"batch on {speed.device}", f"{batch} at a time{streams}, {tiles}"

@@ -55,11 +55,12 @@ def _card_facts(card: ModelCard) -> Iterator[tuple[str, str]]:
 
 
 def _training_data(card: ModelCard) -> str:
-    epochs = f", {len(card.history)} epochs" if card.history else ""
+    count = len(card.history)
+    epochs = f", {count} epoch{'s' * (count > 1)}" if count else ""
     movie, frames = card.training.get("movie"), card.training.get("training_frames")
     if isinstance(movie, str):
-        count = f", {len(frames)} frames" if isinstance(frames, list) else ""
-        return f"{movie}{count}{epochs}"
+        used = f", {len(frames)} frames" if isinstance(frames, list) else ""
+        return f"{movie}{used}{epochs}"
     if card.training.get("simulation") is not None:
         return f"simulated frames{epochs}"
     return f"unknown{epochs}"

@@ -13,7 +13,6 @@ from napari_dl4smlm.backend.figures.comparison import (
     draw_differences,
     draw_images,
     draw_pareto,
-    literal,
 )
 from napari_dl4smlm.backend.figures.quality import draw_quality
 from napari_dl4smlm.backend.figures.style import COLOURS
@@ -141,8 +140,8 @@ def draw_accuracies(
         Nothing is known, or there are more models than can be told apart.
     """
     models = comparison.models
-    by_density = {literal(m.label): m.by_density for m in models if m.by_density is not None}
-    by_photons = {literal(m.label): m.by_photons for m in models if m.by_photons is not None}
+    by_density = {m.label: m.by_density for m in models if m.by_density is not None}
+    by_photons = {m.label: m.by_photons for m in models if m.by_photons is not None}
     return draw_accuracy(
         None if against == "photons" else by_density, None if against == "density" else by_photons
     )
