@@ -278,6 +278,23 @@ def test_a_page_of_another_size_or_a_shorter_file_ends_it(tmp_path, counts):
         movie.grow()
 
 
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("how", ["renamed", "written over"])
+def test_a_longer_file_in_its_place_ends_it(tmp_path, counts, compression, how):
+    path, other = tmp_path / "movie.tif", tmp_path / "other.tif"
+    for file, frames in ((path, counts[:5]), (other, counts[::-1])):
+        with tifffile.TiffWriter(file) as writer:
+            for frame in frames:
+                writer.write(frame, contiguous=False, metadata=None, compression=compression)
+    movie = open_growing_frames(path)
+    if how == "renamed":
+        other.replace(path)
+    else:
+        path.write_bytes(other.read_bytes())
+    with pytest.raises(InputError, match=r"begins with another frame than before.* Start again"):
+        movie.grow()
+
+
 WRITER = """
 import sys, time, numpy as np, tifffile
 counts = np.random.default_rng(0).poisson(100, (12, 9, 7)).astype(np.uint16)

@@ -32,6 +32,33 @@ def test_files_are_frames_in_natural_order(folder, movie):
         np.testing.assert_array_equal(stack.read(9, 11), movie[9:11])
 
 
+def test_files_that_differ_in_the_order_of_bytes_alone_are_told_apart(tmp_path, movie):
+    for number, order in enumerate("<>"):
+        tifffile.imwrite(tmp_path / f"f{number}.tif", movie[number], byteorder=order)
+    message = r"f1\.tif is 5 x 7 uint16 in big-endian order, but f0\.tif is .* in little-endian"
+    with pytest.raises(InputError, match=message):
+        open_frames(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "replacement",
+    [
+        pytest.param(np.zeros((3, 4), np.uint16), id="no such size"),
+        pytest.param(np.zeros((5, 1), np.uint16), id="a size that could be repeated"),
+        pytest.param(np.full((5, 7), -5, np.int16), id="a type that could be converted"),
+    ],
+)
+def test_a_file_that_was_replaced_meanwhile_is_not_read_as_the_old_one(
+    tmp_path, movie, replacement
+):
+    for number in range(3):
+        tifffile.imwrite(tmp_path / f"f{number}.tif", movie[number], compression="zlib")
+    with open_frames(tmp_path) as stack:
+        tifffile.imwrite(tmp_path / "f1.tif", replacement, compression="zlib")
+        with pytest.raises(InputError, match=r"f1\.tif has changed since it was opened"):
+            stack.read(0, 3)
+
+
 def test_natural_order_looks_at_every_number_and_not_at_case(tmp_path):
     names = ["a1_t2.tif", "A1_t10.TIF", "a2_t1.tiff", "a10_t0.Tif", "b.tif"]
     for value, name in enumerate(names):

@@ -179,6 +179,46 @@ def test_what_cannot_be_done_is_said_in_one_line(folder, arguments, message):
     assert set(folder.iterdir()) == before
 
 
+def test_a_result_is_kept_that_has_no_drift_to_draw(folder):
+    output = run("table.csv", "--filter=photons>1e9", "--drift=aim", "--plot-drift=d.png").output
+    assert "d.png was not drawn: no localizations were left" in output
+    assert len(read_thunderstorm("table.processed.csv")) == 0
+    assert not (folder / "d.png").exists()
+
+
+def test_no_time_is_spent_before_a_missing_correction_is_told(folder):
+    result = run("table.csv", "--merge-radius-nm=50", "--plot-drift=d.png", code=2)
+    assert "Give --drift" in result.stderr
+    assert "merge" not in result.stdout
+
+
+def test_a_result_without_drift_has_no_drift_of_an_older_one_beside_it(folder):
+    run("table.csv", *ALL[:3])
+    old = (folder / "table.processed.drift.csv").read_bytes()
+    run("table.csv", "--filter=photons>300")
+    assert not (folder / "table.processed.drift.csv").exists()
+    assert (folder / "table.processed.drift.previous.csv").read_bytes() == old
+
+
+def test_a_table_is_not_set_aside_for_being_named_like_a_drift(folder):
+    table = folder / "out.drift.csv"
+    (folder / "table.csv").rename(table)
+    before = table.read_bytes()
+    run(table, "--filter=photons>300", "--out=out.csv")
+    # now that there are steps beside it, it might be of that result
+    error = run(table, "--filter=photons>400", "--out=out.csv", code=2).stderr
+    assert "out.drift.csv belongs to the table that is processed" in error
+    assert table.read_bytes() == before
+
+
+@pytest.mark.parametrize("render", ["histogram", "[1]", "5"])
+def test_an_image_without_named_values_is_refused(folder, render):
+    (folder / "mine.yaml").write_text(f"render: {render}\n")
+    for option in ([], ["--mode=gaussian"]):
+        error = run("table.csv", "--config=mine.yaml", "--render=i.tif", *option, code=2).stderr
+        assert "render: holds no named values" in error
+
+
 def test_steps_that_are_no_list_are_refused(folder):
     (folder / "mine.yaml").write_text("steps: {kind: merge}\n")
     assert "steps: is no list" in run("table.csv", "--config=mine.yaml", code=2).stderr

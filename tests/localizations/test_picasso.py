@@ -231,6 +231,50 @@ def test_a_table_that_cannot_be_used_is_refused(tmp_path, fields, message):
         read_picasso(path, pixel_size_nm=size)
 
 
+@pytest.mark.parametrize(
+    ("table", "found"),
+    [
+        (np.zeros((), [(name, "f4") for name in ("frame", "x", "y")]), r"the shape \(\)"),
+        (np.zeros((1, 2), [(name, "f4") for name in ("frame", "x", "y")]), r"the shape \(1, 2\)"),
+        (np.zeros(2, [("frame", "u4"), ("x", "S3"), ("y", "f4")]), r"\('x', 'S3'\)"),
+        (np.zeros(2, [("frame", "u4"), ("x", "f4", 3), ("y", "f4")]), r"\('x', '<f4', \(3,\)\)"),
+    ],
+)
+def test_a_table_needs_one_number_per_row(tmp_path, table, found):
+    with h5py.File(tmp_path / "table.hdf5", "w") as file:
+        file["locs"] = table
+    with pytest.raises(InputError, match=f"must hold one number per row, but .*{found}"):
+        read_picasso(tmp_path / "table.hdf5", pixel_size_nm=100)
+
+
+def test_a_group_in_place_of_the_table_is_refused(tmp_path):
+    with h5py.File(tmp_path / "pandas.hdf5", "w") as file:
+        file["locs/table"] = [1.0]
+    with pytest.raises(InputError, match=r"pandas\.hdf5 is not a table of localizations"):
+        open_table(tmp_path / "pandas.hdf5")
+
+
+def test_metadata_that_are_no_text_tell_nothing(tmp_path):
+    path = write_hdf5(tmp_path / "table.hdf5", without("nothing"))
+    with h5py.File(path, "a") as file:
+        file["metadata"] = [1.0, 2.0]
+    assert read_picasso(path, pixel_size_nm=100).history == ()
+
+
+def test_broken_metadata_in_the_file_are_not_blamed_on_a_yaml_that_is_not_there(tmp_path):
+    path = write_hdf5(tmp_path / "table.hdf5", without("nothing"))
+    with h5py.File(path, "a") as file:
+        file["metadata"] = "{"
+    with pytest.raises(InputError, match=r"dataset 'metadata' of .*table\.hdf5 cannot be read"):
+        read_picasso(path)
+
+
+def test_numbers_that_are_not_finite_tell_nothing(tmp_path):
+    path = write_hdf5(tmp_path / "table.hdf5", without("nothing"))
+    path.with_suffix(".yaml").write_text("Height: .nan\nWidth: .inf\nPixelsize: 100\n")
+    assert read_picasso(path).field == FieldOfView(2, 2, 1, 100)
+
+
 def test_other_files_are_refused(tmp_path, saved):
     with h5py.File(tmp_path / "other.hdf5", "w") as file:
         file["clusters"] = [1.0]

@@ -220,6 +220,39 @@ def test_what_cannot_be_read_is_refused_with_its_reason(tmp_path, content, messa
     assert "some table µ.csv" in str(caught.value)
 
 
+def test_an_empty_cell_is_nan_and_costs_no_column(tmp_path):
+    # as pandas writes what is not known
+    table = read(
+        tmp_path, "frame,x [nm],y [nm],uncertainty [nm],z [nm]\n1,2,3,,5\n2,2,3,4,\n3,2,3, ,1\n"
+    )
+    np.testing.assert_array_equal(table.column("uncertainty_nm"), [np.nan, 4, np.nan])
+    np.testing.assert_array_equal(table.column("z [nm]"), [5, np.nan, 1])
+
+
+def test_the_line_of_an_error_is_right_beside_empty_cells(tmp_path):
+    with pytest.raises(InputError, match="line 3: 'two' is not a number"):
+        read(tmp_path, "frame,x [nm],y [nm],sigma [nm]\n1,2,3,\n1,two,3,\n")
+
+
+@pytest.mark.parametrize("place", ["id", "detections"])
+def test_a_whole_number_is_never_missing(tmp_path, place):
+    with pytest.raises(InputError, match="line 2: '' is not a number"):
+        read(tmp_path, f"frame,x [nm],y [nm],{place}\n1,2,3,\n")
+
+
+def test_a_table_with_delimiters_in_a_label_is_read_back(tmp_path):
+    path = tmp_path / "table.csv"
+    write_thunderstorm(path, Localizations([0], [1], [2], extra={'a, b; "c"\td': [3]}))
+    assert read_thunderstorm(path).column("a  b   c  d").tolist() == [3]
+
+
+def test_numbers_may_be_quoted(tmp_path):
+    table = read(tmp_path, '"frame","x [nm]","y [nm]","z [nm]"\n"1","2.5","3","-4"\n')
+    assert {name: values.tolist() for name, values in table.columns().items()} == {
+        "frame": [0], "y_nm": [3], "x_nm": [2.5], "z [nm]": [-4]
+    }  # fmt: skip
+
+
 def test_the_line_of_an_error_is_right_far_down_in_a_long_file(tmp_path):
     rows = ["1,2,3\n"] * 50_000
     rows[40_000] = "1,oops,3\n"

@@ -11,6 +11,7 @@ from napari_dl4smlm.backend.processing.drift_curve import DriftCurve
 from napari_dl4smlm.backend.processing.fiducials import Fiducials
 from napari_dl4smlm.backend.processing.intersections import Intersections
 from napari_dl4smlm.backend.processing.saved_drift import SavedDrift
+from napari_dl4smlm.backend.processing.segments import Segments
 
 FRAMES = 4000
 BEADS_NM = ((2000.0, 3000.0), (9000.0, 4000.0), (6000.0, 11000.0))
@@ -121,10 +122,45 @@ def test_intersections_follow_molecules_that_are_hardly_seen_again(drift_nm):
     assert (rms_nm(curve, drift_nm) < 5).all()
 
 
+@pytest.mark.parametrize("method", [CrossCorrelation, Intersections])
+def test_a_rest_of_one_frame_does_not_bend_the_end_of_the_curve(still, method):
+    # what is seen in one frame more seems to have moved by 40 nm
+    few = still[:5]
+    stray = Localizations(np.full(5, FRAMES), few.y_nm + 40, few.x_nm)
+    curve = method(segment_frames=FRAMES // 20).estimate(Localizations.concatenate([still, stray]))
+    assert len(curve.y_nm) == FRAMES + 1
+    assert abs(curve.y_nm[-1] - curve.y_nm[-FRAMES // 20]) < 10
+
+
+@pytest.mark.parametrize(
+    ("n_frames", "ends"), [(1001, [500, 1001]), (1249, [500, 1249]), (1250, [500, 1000, 1250])]
+)
+def test_a_rest_is_a_segment_if_it_is_half_as_long_as_the_others(n_frames, ends):
+    frame = np.arange(n_frames)
+    segments = Segments.cut(Localizations(frame, frame, frame), 500)
+    assert [int(rows[-1]) + 1 for rows in segments.rows] == ends
+
+
 def test_images_that_would_fill_the_memory_are_refused():
     localizations = Localizations([0, 1000], [0, 1e6], [0, 10])
     with pytest.raises(InputError, match=r"Images of 4\d+ x .* px are too large .* 'aim'"):
         CrossCorrelation(segment_frames=500).estimate(localizations)
+
+
+@pytest.mark.parametrize(
+    ("side_nm", "segment_frames", "message"),
+    [
+        (100, 4, r"250 segments are too many .* at least 5 frames, or the method 'aim'"),
+        (1e5, 10, r"Images of 4\d+ x 4\d+ px are too large for 100 of them .* longer segments"),
+    ],
+)
+def test_segments_that_would_take_hours_or_fill_the_memory_are_refused(
+    side_nm, segment_frames, message
+):
+    frame = np.arange(1000)
+    localizations = Localizations(frame, frame * side_nm / 999, frame * side_nm / 999)
+    with pytest.raises(InputError, match=message):
+        CrossCorrelation(segment_frames=segment_frames).estimate(localizations)
 
 
 def test_beads_at_rest_have_no_drift_even_if_they_come_and_go():
@@ -268,6 +304,17 @@ def test_a_saved_curve_is_read_back_and_corrects_other_tables(tmp_path):
     header, first, *_ = (tmp_path / "drift.csv").read_text().splitlines()
     assert header == '"id","frame","x [nm]","y [nm]"'
     assert first == "1,4,0.00000,0.00000"
+
+
+def test_a_movie_much_longer_than_a_saved_drift_is_told(tmp_path):
+    DriftCurve(100, np.arange(100.0), np.zeros(100)).save(tmp_path / "drift.csv")
+    saved = SavedDrift(path=tmp_path / "drift.csv")
+    table = Localizations([0, 150, 499], np.zeros(3), np.zeros(3))
+    curve = saved.estimate(table)
+    assert curve.unmeasured == (range(100), range(200, 500))
+    assert "measured in frames 0:100, 200:500, where it is kept as it was" in str(curve)
+    assert curve.correct(table).y_nm.tolist() == [0, -50, -99]
+    assert saved.estimate(Localizations([95, 204], [0, 0], [0, 0])).unmeasured == ()
 
 
 def test_a_table_with_gaps_is_no_curve(tmp_path):

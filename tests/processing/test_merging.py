@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_dl4smlm.backend.localizations.table import Localizations
+from napari_dl4smlm.backend.processing import merging
 from napari_dl4smlm.backend.processing.merging import Merge, link
 from napari_dl4smlm.backend.simulation.blinking import Blinking
 from napari_dl4smlm.backend.simulation.config import MovieConfig, SimulationConfig
@@ -160,6 +161,13 @@ def test_merging_again_adds_up_the_detections():
 def test_molecules_come_in_the_order_in_which_they_appear():
     merged = Merge().apply(along_x([9, 2, 3, 0], [0, 500, 500, 900]))
     assert merged.frame.tolist() == [0, 2, 9]
+
+
+def test_within_one_frame_nothing_is_even_compared(monkeypatch):
+    # all pairs of a dense table that has lost its frames would fill the memory
+    monkeypatch.setattr(merging.scipy.spatial, "cKDTree", None)
+    lost = Localizations(np.full(9, 4), np.zeros(9), np.zeros(9))
+    assert len(Merge().apply(lost)) == 9
 
 
 def test_an_empty_table_and_a_single_localization_are_merged_with_nothing():

@@ -97,7 +97,7 @@ def process(
     """
     from napari_dl4smlm.backend.figures.figure_file import check_figure_path
     from napari_dl4smlm.backend.localizations.table_file import open_table
-    from napari_dl4smlm.backend.processing.config import ProcessingConfig
+    from napari_dl4smlm.backend.processing.config import DriftCorrection, ProcessingConfig
     from napari_dl4smlm.backend.processing.output import check_outputs, save_image, save_processed
 
     settings = build(ProcessingConfig, _with_options(read_config(config), options))
@@ -109,15 +109,17 @@ def process(
     check_outputs(table, content, settings, table=out, image=image)
     if plot_drift is not None:
         check_figure_path(plot_drift)
+        if not any(isinstance(step, DriftCorrection) for step in settings.steps):
+            raise InputError("No drift was corrected that --plot-drift could draw. Give --drift.")
     localizations, drift = _apply(content.localizations, settings.steps)
-    if plot_drift is not None and drift is None:
-        raise InputError("No drift was corrected that --plot-drift could draw. Give --drift.")
     content = replace(content, localizations=localizations)
     written = [] if out is None else save_processed(out, content, settings, drift)
     if image is not None:
         save_image(image, content, settings, source=table.name)
         written.append(image)
-    if plot_drift is not None and drift is not None:
+    if plot_drift is not None and drift is None:
+        click.echo(f"{plot_drift} was not drawn: no localizations were left to tell drift from.")
+    elif plot_drift is not None and drift is not None:
         _plot(drift, plot_drift)
         written.append(plot_drift)
     click.echo(f"Written: {', '.join(map(str, written))}")
@@ -132,14 +134,16 @@ def _default_out(table: Path) -> Path:
 
 def _with_options(saved: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
     """Add steps to those of a saved config, and let options of the image win over it."""
-    render = dict(saved.get("render") or {})
+    render = saved.get("render") or {}
+    if not isinstance(render, dict):
+        raise InputError("render: holds no named values. Write them as in 'render: {pixel_nm: 5}'.")
     names = {"mode": "mode", "render_pixel_nm": "pixel_nm", "sigma_nm": "sigma_nm"}
-    render |= {field: options[name] for name, field in names.items() if options[name] is not None}
+    given = {field: options[name] for name, field in names.items() if options[name] is not None}
     steps = saved.get("steps") or []
     if not isinstance(steps, list):
         raise InputError("steps: is no list. Write each step into a line that begins with '- '.")
     values = {**saved, "steps": [*steps, *_steps(options)]}
-    return values | ({"render": render} if render else {})
+    return values | ({"render": render | given} if render or given else {})
 
 
 def _steps(options: dict[str, Any]) -> list[Any]:

@@ -85,9 +85,10 @@ class GrowingFolder:
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Return frames ``start`` to ``stop - 1``, in native byte order."""
+        assert self._first is not None
         frames = np.empty((stop - start, *self.shape[1:]), self.dtype)
         for number, file in enumerate(self._files[start:stop]):
-            frames[number] = read_frame(file)
+            frames[number] = read_frame(file, self._first)
         return frames
 
     def close(self) -> None:

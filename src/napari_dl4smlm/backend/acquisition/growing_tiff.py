@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from tifffile import TiffFile
 
 
+# Bytes of the first frame by which the file is known again: the noise of no two frames is alike.
+_KNOWN_BYTES = 4096
+
+
 class GrowingTiff:
     """Reads a file whose pages are linked one by one, as acquisition software writes them.
 
@@ -53,6 +57,7 @@ class GrowingTiff:
         self._settling = Settling()
         self._size = 0
         self._first: TiffPage | None = None
+        self._first_bytes = b""
         # of the pages that were taken in: their tags, and their pixels
         self._positions: list[int] = []
         self._offsets: list[int] = []
@@ -66,17 +71,15 @@ class GrowingTiff:
         Raises
         ------
         InputError
-            The file is gone, is no TIFF, has become shorter, or has a page unlike the first.
+            The file is gone, is no TIFF, has become shorter, has a page unlike the first, or
+            another file has taken its place.
         """
         try:
             status = self._path.stat()
         except OSError as error:
             raise InputError(f"{self._path.name} cannot be read: {error.strerror}.") from error
         if status.st_size < self._size:
-            raise InputError(
-                f"{self._path.name} has become shorter: another file has taken its place. Start "
-                "again to follow that one."
-            )
+            raise self._replaced("has become shorter")
         self._size = status.st_size
         has_settled = self._settling.has_settled(status)
         try:
@@ -139,7 +142,15 @@ class GrowingTiff:
         except (*DAMAGE, OSError):
             return 1
 
+    def _replaced(self, finding: str) -> InputError:
+        return InputError(
+            f"{self._path.name} {finding}: another file has taken its place. Start again to follow "
+            "that one."
+        )
+
     def _take_in(self, tif: TiffFile, has_settled: bool) -> None:
+        if self._first is not None and _first_bytes(tif, self._first) != self._first_bytes:
+            raise self._replaced("begins with another frame than before")
         # the address of the first page is in the header
         pointer = self._next_pointer or (8 if tif.tiff.is_bigtiff else 4)
         entry = _linked(tif, pointer)
@@ -161,7 +172,7 @@ class GrowingTiff:
             require_decodable(page, name)
             with tiff_damage_reported(name):
                 self.pixel_sides_nm = pixel_sides_nm(page.parent, page, ome_images(page.parent))
-            self._first = page
+            self._first, self._first_bytes = page, _first_bytes(page.parent, page)
             self.dtype = np.dtype(page.dtype)
         require_alike(page, self._first, (f"Page {len(self._positions)} of {name}", "page 0"))
         self._is_raw &= page.is_final
@@ -197,6 +208,13 @@ def _page_of(tif: TiffFile, entry: _Entry, number: int) -> TiffPage | None:
         return page if is_whole(page) else None
     except DAMAGE:
         return None
+
+
+def _first_bytes(tif: TiffFile, page: TiffPage) -> bytes:
+    """Read where the pixels of a page begin, as they are stored."""
+    tif.filehandle.seek(page.dataoffsets[0])
+    data: bytes = tif.filehandle.read(min(page.databytecounts[0], _KNOWN_BYTES))
+    return data
 
 
 def _number_at(tif: TiffFile, position: int, n_bytes: int) -> int:

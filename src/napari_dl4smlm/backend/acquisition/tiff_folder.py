@@ -14,6 +14,7 @@ from napari_dl4smlm.backend.acquisition.tiff_metadata import (
     promised_frames,
 )
 from napari_dl4smlm.backend.acquisition.tiff_pages import (
+    are_alike,
     cut_short,
     first_image,
     is_whole,
@@ -82,7 +83,7 @@ def open_tiff_folder(folder: Path) -> tuple[FrameReader, tuple[float, float] | N
     shape = (len(files), first.imagelength, first.imagewidth)
     dtype = np.dtype(first.dtype)
     return (
-        DecodingReader(shape, dtype, lambda number: read_frame(files[number]), lambda: None),
+        DecodingReader(shape, dtype, lambda number: read_frame(files[number], first), lambda: None),
         pixel_sides,
     )
 
@@ -123,16 +124,19 @@ def only_page(file: Path) -> TiffPage:
         return page
 
 
-def read_frame(file: Path) -> NDArray[Any]:
+def read_frame(file: Path, first: TiffPage) -> NDArray[Any]:
     """Decode the frame of a file, shape (height, width).
 
     Raises
     ------
     InputError
-        The file cannot be read any more, or is damaged.
+        The file cannot be read any more, is damaged, or is no longer like the first page.
     """
     with tiff_damage_reported(file.name), open_tiff_file(file) as tif:
-        return tif.pages[0].asarray()
+        page = tif.pages[0]
+        if not are_alike(page, first):
+            raise InputError(f"{file.name} has changed since it was opened. Open the folder again.")
+        return page.asarray()
 
 
 def natural_order(file: Path) -> tuple[list[tuple[int, str]], str]:

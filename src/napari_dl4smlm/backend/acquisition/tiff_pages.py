@@ -154,7 +154,7 @@ def are_alike(page: TiffPage | TiffFrame, other: TiffPage | TiffFrame) -> bool:
 
 
 def require_alike(page: TiffPage | TiffFrame, first: TiffPage, names: tuple[str, str]) -> None:
-    """Refuse a page that has another size or type than the first one.
+    """Refuse a page that has another size, type or byte order than the first one.
 
     Parameters
     ----------
@@ -170,8 +170,9 @@ def require_alike(page: TiffPage | TiffFrame, first: TiffPage, names: tuple[str,
     """
     if not are_alike(page, first):
         raise InputError(
-            f"{names[0]} is {_described(page)}, but {names[1]} is {_described(first)}; the frames "
-            "of a movie are alike. Save the movie without its other images, for example with Fiji."
+            f"{names[0]} is {_described(page, first)}, but {names[1]} is "
+            f"{_described(first, page)}; the frames of a movie are alike. Save the movie without "
+            "its other images, for example with Fiji."
         )
 
 
@@ -198,5 +199,9 @@ def cut_short(name: str, *, promised: int, held: int) -> InputError:
     )
 
 
-def _described(page: TiffPage | TiffFrame) -> str:
-    return f"{' x '.join(str(length) for length in page.shape)} {page.dtype}"
+def _described(page: TiffPage | TiffFrame, other: TiffPage | TiffFrame) -> str:
+    """Tell size and type of a page, and the order of its bytes if that is not as in the other."""
+    text = f"{' x '.join(str(length) for length in page.shape)} {page.dtype}"
+    if page.parent.byteorder == other.parent.byteorder:
+        return text
+    return f"{text} in {'little' if page.parent.byteorder == '<' else 'big'}-endian order"

@@ -10,6 +10,7 @@ doi:10.1038/nprot.2017.024.
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -220,29 +221,46 @@ def _read_file(path: Path) -> tuple[NDArray[np.void], list[dict[str, Any]]]:
                     f"{path} has no table {_TABLE!r}, only {sorted(file)}. Give a file of "
                     "localizations that Picasso wrote."
                 )
-            fields = file[_TABLE][()]
-            metadata = file[_METADATA][()] if _METADATA in file else None
+            fields = _values(file[_TABLE])
+            metadata = _values(file.get(_METADATA))
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"{path} cannot be read: {reason}.") from error
-    names = getattr(fields, "dtype", np.dtype(float)).names or ()
+    dtype: np.dtype[Any] = getattr(fields, "dtype", np.dtype(float))
+    names = dtype.names or ()
     if not set(_NEEDED) <= set(names):
         raise InputError(
             f"{path} is not a table of localizations: its fields are {list(names)}. Needed are "
             f"{', '.join(_NEEDED)}."
         )
-    return fields, _documents(path.with_suffix(".yaml"), metadata)
+    # numpy puts the shape of a field into its type
+    if fields.ndim != 1 or any(dtype[name].kind not in "iuf" for name in _NEEDED):
+        raise InputError(
+            f"{path} is not a table of localizations: {', '.join(_NEEDED)} must hold one number "
+            f"per row, but the table has the shape {fields.shape} and the type {dtype}."
+        )
+    return fields, _documents(path, metadata)
 
 
-def _documents(yaml_path: Path, metadata: bytes | None) -> list[dict[str, Any]]:
+def _values(item: Any) -> Any:
+    """Return what a dataset of h5py holds; nothing for a group, as pandas writes its tables."""
+    return item[()] if hasattr(item, "dtype") else None
+
+
+def _documents(path: Path, metadata: Any) -> list[dict[str, Any]]:
+    """Return the documents of the YAML beside a file, or else of its own metadata, in JSON."""
+    yaml_path = path.with_suffix(".yaml")
+    source = f"{yaml_path}"
+    documents: Any = []
     try:
         if yaml_path.exists():
             text = yaml_path.read_text(encoding="utf-8")
             documents = list(yaml.load_all(text, Loader=_PlainLoader))
-        else:
-            documents = json.loads(metadata) if metadata is not None else []
+        elif isinstance(metadata, str | bytes):
+            source = f"The dataset {_METADATA!r} of {path}"
+            documents = json.loads(metadata)
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise InputError(f"{yaml_path} cannot be read: {error}".replace("\n", " ")) from error
+        raise InputError(f"{source} cannot be read: {error}".replace("\n", " ")) from error
     documents = documents if isinstance(documents, list) else [documents]
     return [document for document in documents if isinstance(document, dict)]
 
@@ -252,8 +270,9 @@ def _told_by(history: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     told: dict[str, float] = {}
     for document in history:
         for name in ("Pixelsize", "Height", "Width", "Frames"):
-            if isinstance(document.get(name), int | float):
-                told[name] = document[name]
+            value = document.get(name)
+            if isinstance(value, int | float) and math.isfinite(value):
+                told[name] = value
     return told
 
 

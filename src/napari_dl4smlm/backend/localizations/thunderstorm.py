@@ -32,9 +32,12 @@ if TYPE_CHECKING:
 _ROWS_AT_A_TIME = 2**14
 
 _NEEDED = ("frame", "x_nm", "y_nm")
+_NEVER_NAN = (*_NEEDED, "id", "detections")
 
 # The micro sign, the Greek letter, and the micro sign of Windows-1252 (no valid UTF-8: escaped).
 _MICRO = str.maketrans(dict.fromkeys("\u00b5\u03bc\udcb5", "u"))
+
+_NO_PART_OF_A_LABEL = str.maketrans(dict.fromkeys(',;\t\r\n"', " "))
 
 _POSITION_UNITS = ("nm", "um", "px")
 _LENGTH_UNITS = ("", *_POSITION_UNITS)
@@ -81,8 +84,8 @@ def read_thunderstorm(
     ----------
     path
         A text file with one header line, separated by commas, semicolons or tabs. Column names
-        count in any case and order, quoted or not; blank lines and lines that start with ``#`` are
-        skipped.
+        count in any case and order. Names and numbers may be quoted; blank lines and lines that
+        start with ``#`` are skipped.
     pixel_size_nm
         Size of a camera pixel; needed only for columns in ``[px]``.
 
@@ -94,7 +97,8 @@ def read_thunderstorm(
         ``background``, both in photons. Our own names of columns are understood as well. An
         optional column without a unit is taken to be in nm or photons; one in a unit with no such
         equivalent (``[ADU]``) and an unknown one (``z [nm]``, ``chi2``) become extra columns,
-        unless they hold something other than numbers.
+        unless they hold something other than numbers. An empty cell is NaN in every column that
+        may hold it.
 
     Raises
     ------
@@ -170,7 +174,7 @@ class ThunderstormWriter:
 
         Positions and the other lengths are written in nm with five decimals and frames from 1, in
         ThunderSTORM's spelling. A table without ids gets them: 1, 2, 3, ... over all tables. Extra
-        columns come last.
+        columns come last; delimiters and quotes in their names become spaces.
 
         Raises
         ------
@@ -213,6 +217,8 @@ class ThunderstormWriter:
 
     def _write_header(self) -> None:
         labels = (label for label, _ in _labels_and_formats(("id", *self._columns)).values())
+        # a label is read back up to the next delimiter or quote
+        labels = (label.translate(_NO_PART_OF_A_LABEL) for label in labels)
         self._file.write(",".join(f'"{label}"' for label in labels) + "\n")
 
     def _write_rows(self, localizations: Localizations) -> None:
@@ -340,7 +346,12 @@ def _parse_columns(lines: list[str], header: _Header) -> dict[str, NDArray[Any]]
     """Return all columns that hold numbers, or raise a ValueError if a named one does not."""
     cell_index = header.cell_index | header.extra_index
     try:
-        cells = _parse(lines, header, list(cell_index.values()))
+        try:
+            cells = _parse(lines, header, list(cell_index.values()))
+        except ValueError:
+            # only then, since few tables have quoted or empty cells
+            lines = [_plain(line, header) for line in lines]
+            cells = _parse(lines, header, list(cell_index.values()))
     except ValueError:
         # text in an extra column is no reason to refuse the table
         cells = _parse(lines, header, list(header.cell_index.values()))
@@ -363,6 +374,15 @@ def _parse(lines: list[str], header: _Header, cell_indices: list[int]) -> NDArra
     )
 
 
+def _plain(line: str, header: _Header) -> str:
+    """Take the quotes off all cells, and write NaN into empty ones that need not hold a number."""
+    cells = [cell.strip(' "\n') for cell in line.split(header.delimiter)]
+    never_nan = {header.cell_index.get(name) for name in _NEVER_NAN}
+    return header.delimiter.join(
+        cell or ("" if index in never_nan else "nan") for index, cell in enumerate(cells)
+    )
+
+
 def _refuse_unreadable(where: str, line: str, header: _Header) -> None:
     cells = line.rstrip("\n").split(header.delimiter)
     if len(cells) != header.cells_per_row:
@@ -372,7 +392,7 @@ def _refuse_unreadable(where: str, line: str, header: _Header) -> None:
         )
     for index in header.cell_index.values():
         try:
-            _parse([line], header, [index])
+            _parse([_plain(line, header)], header, [index])
         except ValueError:
             raise InputError(
                 f"{where}: {cells[index]!r} is not a number. Correct or remove the row; decimals "

@@ -27,7 +27,11 @@ _BLUR_PX = 1.0
 _PEAK_REACH_PX = 2
 
 _LARGEST_SIDE_PX = 8192
-"""The transforms of twenty such images take 5 GB."""
+_LARGEST_PX = _SEGMENTS * _LARGEST_SIDE_PX**2
+"""Of all images together; their transforms take 5 GB."""
+
+_MOST_SEGMENTS = 200
+"""Two minutes for small images; pairs, and with them the time, go up with the square."""
 
 
 class CrossCorrelation(BaseModel, frozen=True, extra="forbid"):
@@ -67,8 +71,8 @@ class CrossCorrelation(BaseModel, frozen=True, extra="forbid"):
         Raises
         ------
         InputError
-            The localizations are too few or lie in one segment, or the images would be larger than
-            8192 pixels.
+            The localizations are too few or lie in one segment, there would be more than 200
+            segments, or the images would be larger than 8192 pixels or fill the memory.
         """
         segments = Segments.to_compare(
             localizations,
@@ -76,6 +80,13 @@ class CrossCorrelation(BaseModel, frozen=True, extra="forbid"):
             most=_SEGMENTS,
             least_localizations=_LEAST_LOCALIZATIONS,
         )
+        n_segments = len(segments.positions_nm)
+        if n_segments > _MOST_SEGMENTS:
+            raise InputError(
+                f"{n_segments:,} segments are too many to correlate each with each. Choose "
+                f"segments of at least {-(-len(segments.frames) // _MOST_SEGMENTS):,} frames, or "
+                "the method 'aim'."
+            )
         spectra, shape = self._spectra(segments, localizations)
         pairs = np.column_stack(np.triu_indices(len(spectra), k=1))
         shifts = [self._shift_px(spectra[i], spectra[j], shape) for i, j in pairs]
@@ -99,10 +110,12 @@ class CrossCorrelation(BaseModel, frozen=True, extra="forbid"):
             scipy.fft.next_fast_len(int(height) + room),
             scipy.fft.next_fast_len(int(width) + room, real=True),
         )
-        if max(shape) > _LARGEST_SIDE_PX:
+        n_segments = len(segments.positions_nm)
+        if max(shape) > _LARGEST_SIDE_PX or n_segments * shape[0] * shape[1] > _LARGEST_PX:
             raise InputError(
-                f"Images of {shape[0]} x {shape[1]} px are too large to be correlated. Choose "
-                f"pixels of more than {self.pixel_nm:g} nm, or the method 'aim'."
+                f"Images of {shape[0]} x {shape[1]} px are too large for {n_segments} of them to "
+                f"be correlated. Choose pixels of more than {self.pixel_nm:g} nm, longer segments, "
+                "or the method 'aim'."
             )
         spectra = []
         for part in segments.positions_nm:

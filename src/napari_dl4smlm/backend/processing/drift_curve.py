@@ -23,6 +23,9 @@ _LONG = 3.0
 
 _STRETCHES_TOLD = 3
 
+_SHARE_TOLD = 0.05
+"""Of the length of a curve: other movies of the same sample begin and end a few frames apart."""
+
 
 @dataclass(frozen=True, eq=False)
 class DriftCurve:
@@ -132,6 +135,18 @@ class DriftCurve:
             y_nm=localizations.y_nm - shift[:, 0],
             x_nm=localizations.x_nm - shift[:, 1],
         )
+
+    def covering(self, frames: range) -> DriftCurve:
+        """Return the curve in all of some frames too, as it is in the nearest of its own.
+
+        If these are more than a twentieth of its own before or after it, they are unmeasured.
+        """
+        start = min(frames.start, self.frames.start)
+        stop = max(frames.stop, self.frames.stop)
+        shift = self._at(np.arange(start, stop))
+        added = (range(start, self.frames.start), range(self.frames.stop, stop))
+        told = tuple(each for each in added if len(each) > _SHARE_TOLD * len(self.frames))
+        return DriftCurve(start, shift[:, 0], shift[:, 1], (*self.unmeasured, *told))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the curve as a ThunderSTORM table with one row per frame, counted from 1."""

@@ -115,7 +115,8 @@ def _candidates(
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return all pairs of rows (earlier, later) that are near enough in space and time."""
     frame, position = localizations.frame, localizations.positions_nm()
-    if not len(frame):
+    # in a table that has lost its frames, all pairs of a dense sample would fill the memory
+    if not len(frame) or frame[0] == frame[-1]:
         return np.empty(0, np.intp), np.empty(0, np.intp)
     # a box whose third side is time; half a frame more, so that rounding decides nothing
     time = frame * (radius_nm / (max_dark_frames + 1.5))

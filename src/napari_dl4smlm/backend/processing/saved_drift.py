@@ -20,15 +20,18 @@ class SavedDrift(BaseModel, frozen=True, extra="forbid"):
     path: Path = Field(title="File", description=".drift.csv that an earlier correction wrote")
 
     def estimate(self, localizations: Localizations) -> DriftCurve:
-        """Return the drift of the file, whatever the localizations.
+        """Return the drift of the file, in the frames of the localizations too.
 
         Raises
         ------
         InputError
             As for :meth:`.DriftCurve.load`.
         """
-        del localizations
-        return DriftCurve.load(self.path)
+        curve = DriftCurve.load(self.path)
+        if not len(localizations):
+            return curve
+        frame = localizations.frame
+        return curve.covering(range(int(frame.min()), int(frame.max()) + 1))
 
     def __str__(self) -> str:
         return f"drift of {self.path}"

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class Segments:
     """Localizations cut into stretches of equally many frames; stretches without any are left out.
 
+    The last stretch is up to one and a half times as long, or down to half as long.
+
     Attributes
     ----------
     frames
@@ -42,7 +44,9 @@ class Segments:
         frame = localizations.frame
         order = np.argsort(frame, kind="stable")
         first, last = int(frame[order[0]]), int(frame[order[-1]])
-        number = (frame[order] - first) // segment_frames
+        # of a rest of a few frames, one localization in error would bend the end of the curve
+        n_segments = max(1, _n_segments(last - first + 1, segment_frames))
+        number = ((frame[order] - first) // segment_frames).clip(max=n_segments - 1)
         rows = np.split(order, np.flatnonzero(np.diff(number)) + 1)
         positions = localizations.positions_nm()
         return cls(
@@ -95,10 +99,15 @@ class Segments:
                     "out so many, use beads or a saved drift, or leave out the correction."
                 )
             segment_frames = -(-n_frames // n_segments)
-        if segment_frames >= n_frames:
+        if _n_segments(n_frames, segment_frames) < 2:
             raise InputError(
                 f"Segments of {segment_frames:,} frames are too long to tell drift in "
                 f"{n_frames:,} frames: at least two are compared. Choose at most "
                 f"{n_frames // 2:,} frames."
             )
         return cls.cut(localizations, segment_frames)
+
+
+def _n_segments(n_frames: int, segment_frames: int) -> int:
+    """Count segments, of which a rest is one if it is at least half as long as the others."""
+    return (2 * n_frames + segment_frames) // (2 * segment_frames)
