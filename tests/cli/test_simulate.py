@@ -63,6 +63,33 @@ def test_the_written_config_makes_the_movie_again_and_options_win_over_it(run, t
     assert values["simulation"]["photons"]["high"] == 900
 
 
+def test_the_width_of_a_psf_joins_what_the_config_tells_of_a_gaussian(run, tmp_path):
+    for psf, spread in (("{spread: 0.1}", 0.1), ("gaussian", 0), ("{kind: gaussian}", 0)):
+        (tmp_path / "c.yaml").write_text(f"frames: 1\nsimulation:\n  psf: {psf}\n")
+        run("simulate", "--out=o", "--size=16", "--config=c.yaml", "--psf-sigma-nm=120")
+        written = yaml.safe_load((tmp_path / "o/simulation.yaml").read_text())["simulation"]["psf"]
+        assert (written["sigma_nm"], written["spread"]) == (120, spread)
+
+
+@pytest.mark.parametrize(
+    ("camera", "warnings"),
+    [
+        ("{}", []),
+        ("{saturation: 150}", ["where the camera saturates. Raise electrons_per_count"]),
+        ("{baseline: 0, read_noise: 20}", ["Raise the camera's baseline"]),
+        ("{baseline: 0, read_noise: 0}", []),
+    ],
+)
+def test_counts_that_the_camera_cuts_off_are_told(run, tmp_path, camera, warnings):
+    (tmp_path / "c.yaml").write_text(
+        "simulation:\n  density: 2\n  background: {photons: 2}\n"
+        f"  photons: {{kind: uniform}}\n  camera: {camera}\n"
+    )
+    output = run("simulate", "--out=o", "--frames=2", "--size=16", "--config=c.yaml")
+    assert output.count("Warning") == len(warnings)
+    assert all(warning in output for warning in warnings)
+
+
 def test_a_movie_that_is_there_is_kept(run, tmp_path):
     run("simulate", "--out=s", "--frames=2", "--size=16")
     before = (tmp_path / "s/frames.tif").read_bytes()

@@ -125,6 +125,19 @@ def test_a_lambda_that_is_not_above_0_is_refused_with_the_default(lambda_):
         create_loss("l1l2", lambda_=lambda_)
 
 
+@pytest.mark.parametrize("weight", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_foreground_weight_that_is_not_above_0_is_refused(weight):
+    with pytest.raises(InputError, match=r"foreground_weight is .*must be above 0"):
+        create_loss("weighted_mse", foreground_weight=weight)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_maps_without_a_channel_are_not_compared_with_all_others(name):
+    prediction = torch.zeros(3, 1, 9, 9)
+    with pytest.raises(InputError, match=r"\(3, 1, 9, 9\), the target \(3, 9, 9\); a loss"):
+        create_loss(name)(prediction, prediction[:, 0])
+
+
 def test_a_misspelt_loss_is_answered_with_the_nearest_name():
     with pytest.raises(InputError, match=r"Unknown loss 'l2l1'\. Did you mean 'l1l2'"):
         create_loss("l2l1")

@@ -1,9 +1,11 @@
+import json
 import re
 
 import numpy as np
 import pytest
 
 from napari_dl4smlm.backend.acquisition.normalization import Normalization
+from napari_dl4smlm.backend.errors import ModelFileError
 from napari_dl4smlm.backend.localizations.table import Localizations
 from napari_dl4smlm.backend.models.calibration import (
     Calibration,
@@ -59,6 +61,48 @@ def test_confidence_and_uncertainty_are_read_from_the_tables_by_density():
     assert found.uncertainty_nm == pytest.approx([40, 40, 30, 12.5, 10, 10])
     assert found.extra["peak_density"].tolist() == [0.05, 0.2, 0.4, 0.75, 0.8, 1.3]
     np.testing.assert_array_equal(found.positions_nm(), peaks(*range(6)).positions_nm())
+
+
+@pytest.mark.parametrize(
+    ("part", "fields", "message"),
+    [
+        ("confidence", {"densities": [0.2, 0.6]}, "2 densities, but 3 values"),
+        ("confidence", {"densities": [0.6, 0.2, 0.9]}, "order of densities"),
+        ("confidence", {"densities": [0.2, float("nan"), 0.9]}, "order of densities"),
+        ("confidence", {"probabilities": [0.5, 0.1, 1]}, "order of densities"),
+        ("confidence", {"probabilities": [0.1, 0.5, 1.2]}, "above 1"),
+        ("uncertainty", {"uncertainties_nm": [40]}, "2 densities, but 1 values"),
+        ("uncertainty", {"uncertainties_nm": [10, 40]}, "order of densities"),
+        ("uncertainty", {"uncertainties_nm": [40, -1]}, "below 0"),
+    ],
+)
+def test_a_model_file_whose_tables_make_no_sense_is_refused(tmp_path, part, fields, message):
+    network = create_model("fid_storm", upsampling_factor=2, blocks=1, channels=1)
+    both = calibration(confidence=CONFIDENCE, uncertainty=UNCERTAINTY)
+    card = ModelCard(
+        architecture=network.name,
+        options=network.options,
+        upsampling_factor=2,
+        pixel_size_nm=100,
+        normalization=Normalization(offset=100, scale=10, background=100, brightest=300),
+        density_amplitude=100,
+        training={},
+        history=[],
+        calibration=both,
+    )
+    path = tmp_path / "model.safetensors"
+    save_model(path, network, card)
+    written = path.read_bytes()
+    length = int.from_bytes(written[:8], "little")
+    header = json.loads(written[8 : 8 + length])
+    # as only a file can have them that something else than this program has changed
+    values = json.loads(header["__metadata__"]["napari_dl4smlm.card"])
+    values["calibration"][part] |= fields
+    header["__metadata__"]["napari_dl4smlm.card"] = json.dumps(values)
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + written[8 + length :])
+    with pytest.raises(ModelFileError, match=f"calibration.{part}.*{message}"):
+        read_card(path)
 
 
 def test_larger_pixels_have_larger_errors():

@@ -68,6 +68,11 @@ def test_the_number_of_parameters_of_the_default_network():
     assert parameter_count(create_model("drl_storm")) == stage(1) + stage(3) + 1 == 2_732_993
 
 
+def test_a_width_in_nanometres_is_refused():
+    with pytest.raises(InputError, match=r"at most 20, such as 1\.1 .*; got 110"):
+        create_model("drl_storm", channels=1, psf_sigma_px=110)
+
+
 @pytest.mark.parametrize("sigma", [0, -1.1, math.nan, math.inf, "1.1", True])
 def test_a_width_that_is_no_positive_number_is_refused(sigma):
     with pytest.raises(InputError, match="psf_sigma_px must be a number of camera pixels above 0"):

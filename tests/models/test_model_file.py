@@ -161,6 +161,21 @@ def test_a_card_is_read_as_it_was_saved_diverged_losses_included(path, network, 
     assert repr(load_model(path).card) == repr(card)
 
 
+def test_a_folder_whose_name_is_no_utf8_holds_models_like_any_other(tmp_path, network):
+    folder = tmp_path / os.fsdecode(b"\xff")
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("this system has no such names")
+    path = folder / "model.safetensors"
+    written = save_model(path, network, card_of(network), training_state={"a": torch.ones(2)})
+    assert read_card(path) == written
+    assert torch.equal(load_model(path).network.stem.conv.weight, network.stem.conv.weight)
+    assert load_training_state(path)[0]["a"].tolist() == [1, 1]
+    path.write_bytes(path.read_bytes()[:-9])
+    assert_refused(path, "is damaged or incomplete")
+
+
 def test_the_types_of_options_survive(path):
     options = {"text": "3", "whole": 3, "fraction": 3.0, "yes": True}
 

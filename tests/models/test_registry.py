@@ -84,6 +84,21 @@ def test_a_count_below_1_or_that_is_no_whole_number_is_refused(name, option, val
 
 
 @pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("fid_storm", {"channels": 10**9}, "channels must be at most 512; got 1000000000"),
+        ("fid_storm", {"blocks": 10**30}, "blocks must be at most 200"),
+        ("deep_storm", {"channels": 5000}, "channels must be at most 512"),
+        ("u_storm", {"depth": 70}, "depth must be at most 8"),
+        ("u_storm", {"channels": 64, "depth": 7}, "8192 feature maps on its coarsest level"),
+    ],
+)
+def test_a_network_that_takes_all_memory_is_refused_before_it_is_built(name, options, message):
+    with pytest.raises(InputError, match=message):
+        create_model(name, **options)
+
+
+@pytest.mark.parametrize(
     ("name", "options"),
     [
         ("srcnn", {"kernels": "9-5-5"}),

@@ -29,6 +29,13 @@ def test_a_frame_is_the_same_alone_in_any_order_and_in_the_whole_movie():
         np.testing.assert_array_equal(other.frame(number), whole[number])
 
 
+@pytest.mark.parametrize("number", [-1, 3])
+def test_beyond_its_end_a_movie_has_no_frame_of_background_alone(number):
+    scene = movie(frames=3).scene
+    with pytest.raises(InputError, match=f"no frame {number}: the movie has 3, counted from 0"):
+        scene.film(number, np.random.default_rng(0))
+
+
 def test_the_written_config_makes_the_same_movie():
     first = movie(density=[0.5, 2], background={"photons": [5, 10]}, structure="rings")
     again = SimulatedMovie(MovieConfig.model_validate(first.config.to_dict()))
@@ -46,6 +53,27 @@ def test_the_density_is_that_of_emitters_per_area_and_frame(structure):
     tolerance = 3 * np.std(counts, ddof=1) / np.sqrt(12) + 3 * np.sqrt(82 / 720)
     assert np.mean(counts) == pytest.approx(2 * 6.4**2, abs=tolerance)
     assert tolerance < 0.25 * 82
+
+
+@pytest.mark.parametrize("radius_nm", [0, 1500, [2500, 20_000]])
+@pytest.mark.parametrize("height", [32, 64])
+def test_a_star_has_the_density_asked_for_on_average_over_the_field(radius_nm, height):
+    # much light from beyond the edges: the margin is as large as half of the field
+    psf = {"kind": "gaussian", "sigma_nm": 500}
+    structure = {"kind": "star", "radius_nm": radius_nm}
+    counts = [
+        len(movie(1, height, seed=seed, density=5, structure=structure, psf=psf).truth)
+        for seed in range(60)
+    ]
+    expected = 5 * 6.4 * height / 10
+    # Poisson, and with a random turn of the star
+    assert np.mean(counts) == pytest.approx(expected, abs=4 * np.sqrt(expected / 60))
+
+
+def test_the_rim_of_a_star_is_inside_the_field_that_is_seen():
+    truth = movie(20, density=5, structure={"kind": "star", "spacing_nm": 300}).truth
+    from_centre = np.hypot(truth.y_nm - 3200, truth.x_nm - 3200)
+    assert 3150 < from_centre.max() < 3200
 
 
 def test_blinking_keeps_the_density_of_light():
@@ -170,6 +198,19 @@ def test_a_psf_wider_than_the_field_is_refused():
         movie(psf={"kind": "gaussian", "sigma_nm": 5000})
 
 
+def test_a_psf_in_pixels_instead_of_nanometres_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"psf: .* of 1\.3 nm is less than a quarter of a pixel"):
+        movie(psf={"kind": "gaussian", "sigma_nm": [1.3, 130]})
+    bead = np.zeros((32, 32))
+    bead[12:20, 12:20] = 1
+    np.save(tmp_path / "bead.npy", bead)
+    measured = {"kind": "measured", "image": tmp_path / "bead.npy"}
+    movie(psf=measured | {"pixel_size_nm": 25})
+    # µm instead of nm
+    with pytest.raises(InputError, match="less than a quarter of a pixel of 100 nm"):
+        movie(psf=measured | {"pixel_size_nm": 0.025})
+
+
 def test_more_emitters_than_any_memory_holds_are_refused():
     with pytest.raises(InputError, match=r"density: 1e\+06 emitters per µm².*at most 1,000,000"):
         movie(density=1e6)
@@ -181,6 +222,9 @@ def test_more_emitters_than_any_memory_holds_are_refused():
         ({"density": -1}, r"density\n.*-1 is below 0"),
         ({"density": [3, 1]}, r"density\n.*3:1 is no range"),
         ({"density": "many"}, r"density"),
+        ({"density": True}, r"density\n.*valid tuple"),
+        ({"psf": {"sigma_nm": 110}}, r"psf\n.*kind is missing; add 'kind: gaussian'"),
+        ({"photons": {"mean": 500}}, r"There are: uniform, lognormal, exponential"),
         ({"photons": {"kind": "uniform", "low": -5}}, r"photons.uniform.low\n.*-5 is not above 0"),
         ({"photons": {"kind": "poisson"}}, r"photons"),
         ({"background": {"photons": -3}}, r"background.photons\n.*-3 is below 0"),
@@ -196,6 +240,14 @@ def test_more_emitters_than_any_memory_holds_are_refused():
 def test_impossible_parameters_are_refused_by_name(values, message):
     with pytest.raises(ValidationError, match=message):
         SimulationConfig(**values)
+
+
+def test_the_name_of_a_kind_alone_stands_for_its_defaults():
+    named = SimulationConfig(photons="lognormal", psf="gaussian", structure="star")
+    assert named == SimulationConfig(
+        photons={"kind": "lognormal"}, psf={"kind": "gaussian"}, structure={"kind": "star"}
+    )
+    assert named.photons.mean == (1000, 1000)
 
 
 @pytest.mark.parametrize("values", [{"frames": 0}, {"height": 4}, {"width": 0}, {"seed": -1}])

@@ -258,6 +258,7 @@ def test_exactly_as_many_positions_as_asked_for_lie_inside_the_field(name, heigh
     [
         Filaments(radius_nm=400, length_um_per_um2=ALONE),
         Filaments(persistence_um=0.01),
+        Rings(per_um2=1e30),
         Rings(radius_nm=400, jitter_nm=800, per_um2=ALONE, corners=1),
         LinePairs(length_nm=1e9, per_um2=100),
         LinePairs(spacing_nm=800, length_nm=1, width_nm=800),
@@ -294,6 +295,10 @@ def test_a_range_gives_every_acquisition_its_own_number():
         (LinePairs(width_nm=1e4), r"line_pairs: width_nm .*10000 nm"),
         (Star(spacing_nm=[100, 2000]), r"star: spacing_nm 2000 .*radius 400 nm"),
         (Star(radius_nm=10), r"star: spacing_nm 400 .*radius 10 nm"),
+        (Star(radius_nm=1e300), r"star: .*too many spokes .*radius 1e\+300 nm. Give both in nm"),
+        (Star(spacing_nm=1e-300), r"star: spacing_nm 1e-300 makes too many spokes"),
+        (Filaments(length_um_per_um2=[1, 1e8]), r"length_um_per_um2 1e\+08 would be .*Give µm"),
+        (LinePairs(per_um2=1e30, length_nm=1e-9, spacing_nm=1e-9), r"line_pairs: per_um2 1e\+30"),
     ],
 )
 def test_a_structure_that_does_not_fit_the_field_is_refused(structure, message):
@@ -321,6 +326,7 @@ def test_a_structure_survives_json():
         ({"corners": 8}, "kind"),
         ({"kind": "rings", "radius_nm": -3}, r"radius_nm\n.*-3 is not above 0"),
         ({"kind": "rings", "corners": -1}, r"corners\n.*greater than or equal to 0"),
+        ({"kind": "rings", "corners": 10**22}, r"corners\n.*less than or equal to 1000"),
         ({"kind": "star", "jitter_nm": 3}, r"jitter_nm\n.*not permitted"),
     ],
 )

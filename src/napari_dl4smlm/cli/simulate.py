@@ -15,7 +15,11 @@ from napari_dl4smlm.cli.config_sections import section
 from napari_dl4smlm.cli.options import report_errors
 
 if TYPE_CHECKING:
+    from napari_dl4smlm.backend.acquisition.camera import Camera
     from napari_dl4smlm.backend.simulation.simulator import SimulatedMovie
+
+_MOST_AT_ZERO = 0.001
+"""Of the pixels: noise reaches three standard deviations below a baseline as often as that."""
 
 
 @click.command(
@@ -73,12 +77,16 @@ def simulate(out: Path, config: Path | None, **options: Any) -> None:
 
 
 def write_movie(movie: SimulatedMovie, folder: Path) -> None:
-    """Write frames.tif and localizations.csv, one frame after the other."""
+    """Write frames.tif and localizations.csv, one frame after the other.
+
+    Warns if the camera cuts off counts: networks that learn from these expect the same of movies.
+    """
     from napari_dl4smlm.backend.acquisition.calibrated_tiff import calibrated_tiff
     from napari_dl4smlm.backend.atomic_file import atomic_file, set_aside
     from napari_dl4smlm.backend.localizations.thunderstorm import write_thunderstorm
 
-    config = movie.config
+    config, camera = movie.config, movie.scene.camera
+    saturated = lowest = 0
     for name in ("frames.tif", "localizations.csv"):
         set_aside(folder / name)
     with (
@@ -92,8 +100,30 @@ def write_movie(movie: SimulatedMovie, folder: Path) -> None:
     ):
         # on a terminal only
         for number in tqdm(range(config.frames), desc="filming", unit="frame", disable=None):
-            write(movie.frame(number))
+            frame = movie.frame(number)
+            saturated += int((frame == camera.saturation).sum())
+            lowest += int((frame == 0).sum())
+            write(frame)
     write_thunderstorm(folder / "localizations.csv", movie.truth)
+    pixels = config.frames * config.height * config.width
+    _warn_of_cut_off_counts(saturated / pixels, lowest / pixels, camera)
+
+
+def _warn_of_cut_off_counts(saturated: float, lowest: float, camera: Camera) -> None:
+    """Say what share of the pixels is saturated, or has lost the negative half of its noise."""
+    if saturated:
+        click.echo(
+            f"Warning: {100 * saturated:.2g} % of the pixels have {camera.saturation} counts, "
+            "where the camera saturates. Raise electrons_per_count, or lower em_gain or photons.",
+            err=True,
+        )
+    # without read noise, pixels without an electron are as they should be
+    if lowest > _MOST_AT_ZERO and camera.read_noise > 0:
+        click.echo(
+            f"Warning: {100 * lowest:.2g} % of the pixels have 0 counts, where negative noise is "
+            "cut off and the background looks brighter than it is. Raise the camera's baseline.",
+            err=True,
+        )
 
 
 def _with_options(saved: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
@@ -108,10 +138,11 @@ def _with_options(saved: dict[str, Any], options: dict[str, Any]) -> dict[str, A
         if name in given:
             simulation[name] = given[name]
     if "psf_sigma_nm" in given:
-        psf = section(simulation, "psf")
+        named = isinstance(simulation.get("psf"), str)
+        psf = {"kind": simulation["psf"]} if named else section(simulation, "psf")
         # of another kind, nothing fits a Gaussian
-        kept = psf if psf.get("kind") == "gaussian" else {"kind": "gaussian"}
-        simulation["psf"] = kept | {"sigma_nm": given["psf_sigma_nm"]}
+        kept = psf if psf.get("kind", "gaussian") == "gaussian" else {}
+        simulation["psf"] = kept | {"kind": "gaussian", "sigma_nm": given["psf_sigma_nm"]}
     if "photons" in given:
         low, _, high = given["photons"].partition(":")
         simulation["photons"] = {"kind": "uniform", "low": low, "high": high or low}

@@ -22,7 +22,12 @@ class Loss(nn.Module, ABC):
     lambda_
         Weight of the data term, above 0; by default the loss's own ``default_lambda``.
     foreground_weight
-        How much more a pixel near an emitter counts; the L1L2 loss does not use it.
+        How much more a pixel near an emitter counts, above 0; the L1L2 loss does not use it.
+
+    Raises
+    ------
+    InputError
+        Lambda or the weight is not above 0.
 
     Attributes
     ----------
@@ -48,6 +53,11 @@ class Loss(nn.Module, ABC):
                 f"{self.default_lambda:g}. Lower values give a sparser prediction, higher ones "
                 "keep more signal."
             )
+        if not (math.isfinite(foreground_weight) and foreground_weight > 0):
+            raise InputError(
+                f"foreground_weight is {foreground_weight:g}; it must be above 0, for example 1, "
+                "with which all pixels count the same."
+            )
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the loss of a prediction.
@@ -58,7 +68,18 @@ class Loss(nn.Module, ABC):
             Shape (N, 1, Y, X), emitters per fine pixel, of any sign.
         target
             The same shape, drawn with ``target_sigma_px``.
+
+        Raises
+        ------
+        InputError
+            The shapes differ.
         """
+        if prediction.shape != target.shape:
+            # torch would compare each map with all the others, and average that
+            raise InputError(
+                f"The prediction has shape {tuple(prediction.shape)}, the target "
+                f"{tuple(target.shape)}; a loss compares equal shapes (N, 1, Y, X)."
+            )
         penalties = self.penalties(self.as_seen(prediction - target))
         return self.total(self.average(penalties, target), prediction)
 

@@ -24,7 +24,7 @@ def create_loss(name: str, *, lambda_: float | None = None, foreground_weight: f
     Raises
     ------
     InputError
-        The name is unknown, or lambda is not above 0.
+        The name is unknown, or lambda or the weight is not above 0.
     """
     if name not in LOSSES:
         raise unknown_name("loss", name, LOSSES)

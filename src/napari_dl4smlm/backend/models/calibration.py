@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_dl4smlm.backend.localizations.table import Localizations
+
+
+def _check_table(densities: Sequence[float], rising: Sequence[float]) -> None:
+    """Raise ValueError for what cannot be interpolated, or would be without any sense."""
+    if len(densities) != len(rising):
+        raise ValueError(f"the table has {len(densities)} densities, but {len(rising)} values")
+    for column in (densities, rising):
+        # also false for what is no number
+        if not all(low <= high for low, high in pairwise(column)):
+            raise ValueError("the table is not in the order of densities")
 
 
 class ConfidenceCalibration(BaseModel, frozen=True, extra="forbid"):
@@ -34,6 +47,13 @@ class ConfidenceCalibration(BaseModel, frozen=True, extra="forbid"):
     actual: tuple[float, ...]
     counts: tuple[int, ...]
 
+    @model_validator(mode="after")
+    def _is_a_table(self) -> ConfidenceCalibration:
+        _check_table(self.densities, self.probabilities)
+        if self.probabilities[0] < 0 or self.probabilities[-1] > 1:
+            raise ValueError("probabilities are below 0 or above 1")
+        return self
+
 
 class UncertaintyCalibration(BaseModel, frozen=True, extra="forbid"):
     """How far from its emitter a peak of some density lies.
@@ -56,6 +76,13 @@ class UncertaintyCalibration(BaseModel, frozen=True, extra="forbid"):
     predicted_nm: tuple[float, ...]
     actual_nm: tuple[float, ...]
     counts: tuple[int, ...]
+
+    @model_validator(mode="after")
+    def _is_a_table(self) -> UncertaintyCalibration:
+        _check_table(self.densities, [-value for value in self.uncertainties_nm])
+        if self.uncertainties_nm[-1] < 0:
+            raise ValueError("uncertainties are below 0")
+        return self
 
 
 class Calibration(BaseModel, frozen=True, extra="forbid"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,6 +16,7 @@ from napari_dl4smlm.backend.models.network import (
     enlarge,
     named_layers,
 )
+from napari_dl4smlm.backend.models.options import WIDEST_PSF_PX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -102,8 +102,9 @@ def _stage(in_channels: int, channels: int) -> nn.Sequential:
 
 def _check_sigma(psf_sigma_px: object) -> None:
     number = None if isinstance(psf_sigma_px, bool) else psf_sigma_px
-    if not isinstance(number, int | float) or not 0 < number < math.inf:
+    if not isinstance(number, int | float) or not 0 < number <= WIDEST_PSF_PX:
         raise InputError(
-            "psf_sigma_px must be a number of camera pixels above 0, such as 1.1 for a PSF of "
-            f"110 nm on pixels of 100 nm; got {psf_sigma_px!r}."
+            "psf_sigma_px must be a number of camera pixels above 0 and at most "
+            f"{WIDEST_PSF_PX:g}, such as 1.1 for a PSF of 110 nm on pixels of 100 nm; got "
+            f"{psf_sigma_px!r}."
         )

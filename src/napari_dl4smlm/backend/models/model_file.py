@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -303,7 +304,7 @@ def _open(path: str | os.PathLike[str]) -> Iterator[Any]:
         with path.open("rb") as file:
             _check_beginning(path, file.read(9))
         # yielded as Any, since safetensors does not say its types
-        with safe_open(path, framework="pt") as opened:
+        with _in_utf8(path) as readable, safe_open(readable, framework="pt") as opened:
             yield opened
     except FileNotFoundError:
         raise ModelFileError(f"There is no file {path}. Check its name and folder.") from None
@@ -311,6 +312,26 @@ def _open(path: str | os.PathLike[str]) -> Iterator[Any]:
         raise ModelFileError(f"{path} cannot be read ({error.strerror}).") from error
     except SafetensorError as error:
         raise _damaged(path, str(error)) from error
+
+
+@contextmanager
+def _in_utf8(path: Path) -> Iterator[Path]:
+    """Give a file a name that safetensors takes, though Linux has names that are no UTF-8."""
+    if _is_utf8(str(path)):
+        yield path
+        return
+    with TemporaryDirectory() as folder:
+        link = Path(folder) / "model.safetensors"
+        link.symlink_to(path.absolute())
+        yield link
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_beginning(path: Path, beginning: bytes) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.gaussian_blur import GaussianBlur
+from napari_dl4smlm.backend.models.options import LARGEST_COUNTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -241,6 +242,8 @@ def check_choice(option: str, value: object, choices: Sequence[object]) -> None:
 
 
 def check_count(option: str, value: object) -> None:
-    """Raise InputError unless the value is a whole number of at least 1."""
+    """Raise InputError unless the value is a whole number from 1 to that of LARGEST_COUNTS."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise InputError(f"{option} must be a whole number of at least 1; got {value!r}.")
+    if value > LARGEST_COUNTS[option]:
+        raise InputError(f"{option} must be at most {LARGEST_COUNTS[option]}; got {value}.")

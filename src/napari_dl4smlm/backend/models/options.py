@@ -9,7 +9,15 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-_Count = Annotated[int, Field(ge=1)]
+LARGEST_COUNTS = {"blocks": 200, "channels": 512, "depth": 8}
+"""Of each option that counts something: with more, weights alone soon take all memory there is."""
+
+WIDEST_PSF_PX = 20.0
+"""Of the standard deviation of a PSF in camera pixels: what is wider was given in nm."""
+
+_Blocks = Annotated[int, Field(ge=1, le=LARGEST_COUNTS["blocks"])]
+_Channels = Annotated[int, Field(ge=1, le=LARGEST_COUNTS["channels"])]
+_Depth = Annotated[int, Field(ge=1, le=LARGEST_COUNTS["depth"])]
 
 
 class NetworkOptions(BaseModel):
@@ -21,10 +29,10 @@ class NetworkOptions(BaseModel):
 class FidStormOptions(NetworkOptions):
     """Those of FID-STORM: its width and its depth."""
 
-    blocks: _Count = Field(
+    blocks: _Blocks = Field(
         10, title="Blocks", description="residual blocks; each widens the view by 2 camera pixels"
     )
-    channels: _Count = Field(
+    channels: _Channels = Field(
         64, title="Channels", description="feature maps on the camera's pixel grid"
     )
     activation: Literal["leaky_relu", "relu"] = Field(
@@ -35,7 +43,7 @@ class FidStormOptions(NetworkOptions):
 class HourglassOptions(NetworkOptions):
     """Those of Deep-STORM and Skip-STORM: their width."""
 
-    channels: _Count = Field(
+    channels: _Channels = Field(
         32,
         title="Channels",
         description="feature maps on the fine grid; the coarser levels have 2, 4 and 16 times as "
@@ -46,7 +54,7 @@ class HourglassOptions(NetworkOptions):
 class DrlStormOptions(NetworkOptions):
     """Those of DRL-STORM: its width, and the PSF that it calculates with."""
 
-    channels: _Count = Field(
+    channels: _Channels = Field(
         32,
         title="Channels",
         description="feature maps of either stage on the fine grid; the coarser levels have more",
@@ -54,6 +62,7 @@ class DrlStormOptions(NetworkOptions):
     psf_sigma_px: float = Field(
         1.1,
         gt=0,
+        le=WIDEST_PSF_PX,
         allow_inf_nan=False,
         title="PSF width",
         description="standard deviation of the PSF in camera pixels",
@@ -63,12 +72,12 @@ class DrlStormOptions(NetworkOptions):
 class UStormOptions(NetworkOptions):
     """Those of U-STORM: its width and its depth."""
 
-    channels: _Count = Field(
+    channels: _Channels = Field(
         16,
         title="Channels",
         description="feature maps on the fine grid; each coarser level has twice as many",
     )
-    depth: _Count = Field(
+    depth: _Depth = Field(
         3, title="Depth", description="levels below the fine grid, each half as fine"
     )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from napari_dl4smlm.backend.errors import InputError
 from napari_dl4smlm.backend.models.network import (
     SuperResolutionNetwork,
     UpsampleConv,
@@ -18,6 +19,9 @@ from napari_dl4smlm.backend.models.network import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_MOST_FEATURES = 4096
+"""On the coarsest level: the weights between two such levels take 0.6 GB."""
 
 
 class UStorm(SuperResolutionNetwork):
@@ -69,6 +73,12 @@ class UStorm(SuperResolutionNetwork):
     def __init__(self, *, upsampling_factor: int = 8, channels: int = 16, depth: int = 3) -> None:
         check_count("channels", channels)
         check_count("depth", depth)
+        if channels * 2**depth > _MOST_FEATURES:
+            raise InputError(
+                f"u_storm with channels={channels} and depth={depth} would have "
+                f"{channels * 2**depth} feature maps on its coarsest level; at most "
+                f"{_MOST_FEATURES} can be trained. Give fewer channels or levels."
+            )
         super().__init__(upsampling_factor, channels=channels, depth=depth)
         widths = [channels * 2**level for level in range(depth + 1)]
         self.enlarge = enlarge(upsampling_factor, "nearest")

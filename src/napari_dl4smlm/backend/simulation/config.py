@@ -43,7 +43,8 @@ class SimulationConfig(BaseModel, frozen=True, extra="forbid"):
     photons: Photons = Field(
         UniformPhotons(),
         title="Photons",
-        description="detected photons of a fluorophore in a frame during which it is always on",
+        description="photons that reach the camera from a fluorophore in a frame during which it "
+        "is always on",
     )
     psf: PSF = Field(GaussianPSF(), title="PSF", description="image of one emitter")
     background: Background = Field(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
+from napari_dl4smlm.backend.simulation.kinds import by_kind
 from napari_dl4smlm.backend.simulation.lognormal import lognormal_around_one
 from napari_dl4smlm.backend.simulation.ranges import (
     MOST_DEVIATION,
@@ -79,7 +80,9 @@ class ExponentialPhotons(BaseModel, frozen=True, extra="forbid"):
 
 
 Photons = Annotated[
-    UniformPhotons | LognormalPhotons | ExponentialPhotons, Field(discriminator="kind")
+    UniformPhotons | LognormalPhotons | ExponentialPhotons,
+    Field(discriminator="kind"),
+    by_kind("uniform", "lognormal", "exponential"),
 ]
 """Distribution of the photons that reach the camera from a fluorophore on for a whole frame.
 

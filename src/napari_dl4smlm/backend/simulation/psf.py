@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from napari_dl4smlm.backend.acquisition.frames import open_frames
 from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.backend.simulation.kinds import by_kind
 from napari_dl4smlm.backend.simulation.lognormal import lognormal_around_one
 from napari_dl4smlm.backend.simulation.ranges import AboveZero, NotNegative, Range, draw
 
@@ -80,6 +81,10 @@ class LoadedPSF(Protocol):
         Ranges count with their ends, and all but the widest 0.1 % of the emitters.
         """
 
+    @property
+    def narrowest_nm(self) -> float:
+        """Standard deviation of the light of the narrowest emitter, without spread or defocus."""
+
     def form(self, generator: np.random.Generator) -> SpotShape:
         """Draw what is common to the spots of one acquisition."""
 
@@ -136,6 +141,11 @@ class GaussianPSF(BaseModel, frozen=True, extra="forbid"):
         widening = math.hypot(1, self.defocus_nm[1] / self.focal_depth_nm[0])
         widest_nm = self.sigma_nm[1] * _largest_factor(self.spread[1]) * widening
         return -float(scipy.special.ndtri(_FAINT)) * widest_nm
+
+    @property
+    def narrowest_nm(self) -> float:
+        """See `LoadedPSF`."""
+        return self.sigma_nm[0]
 
     def form(self, generator: np.random.Generator) -> GaussianSpot:
         """Draw sigma, spread, defocus and focal depth of one acquisition."""
@@ -319,6 +329,11 @@ class BeadImage:
             reaches_px.append(np.abs(edges - centre).max())
         return float(max(reaches_px) * self.pixel_size_nm * _largest_factor(self.spread[1]))
 
+    @property
+    def narrowest_nm(self) -> float:
+        """See `LoadedPSF`."""
+        return self.sigma_nm
+
     def form(self, generator: np.random.Generator) -> MeasuredSpot:
         """Draw the spread of the magnification in one acquisition."""
         return MeasuredSpot(self, draw(self.spread, generator))
@@ -413,5 +428,7 @@ def _largest_factor(spread: float) -> float:
     return math.exp(-float(scipy.special.ndtri(_FAINT)) * math.sqrt(variance) - variance / 2)
 
 
-PSF = Annotated[GaussianPSF | MeasuredPSF, Field(discriminator="kind")]
+PSF = Annotated[
+    GaussianPSF | MeasuredPSF, Field(discriminator="kind"), by_kind("gaussian", "measured")
+]
 """The image of one emitter."""

@@ -23,7 +23,8 @@ def draw(values: Range, generator: np.random.Generator) -> float:
 def _as_pair(value: Any) -> Any:
     if isinstance(value, str):
         value = [part.strip() for part in value.split(":")]
-    if isinstance(value, int | float):
+    # "yes" in YAML is no 1
+    if isinstance(value, int | float) and not isinstance(value, bool):
         return (value, value)
     return (value[0], value[0]) if isinstance(value, list) and len(value) == 1 else value
 

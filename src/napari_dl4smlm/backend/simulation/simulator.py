@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
@@ -75,7 +76,17 @@ class Scene:
         return self.emitters[inside]
 
     def expected_photons(self, frame: int) -> NDArray[np.float64]:
-        """Return the mean photons in every pixel of a frame, shape (height, width)."""
+        """Return the mean photons in every pixel of a frame, shape (height, width).
+
+        Raises
+        ------
+        InputError
+            The movie has no such frame.
+        """
+        if not 0 <= frame < self.n_frames:
+            raise InputError(
+                f"There is no frame {frame}: the movie has {self.n_frames:,}, counted from 0."
+            )
         first, last = np.searchsorted(self.emitters.frame, [frame, frame + 1])
         shining = self.emitters[first:last]
         assert shining.photons is not None
@@ -90,7 +101,7 @@ class Scene:
         )
 
     def film(self, frame: int, generator: np.random.Generator) -> NDArray[np.uint16]:
-        """Return the counts of a frame, shape (height, width)."""
+        """Return the counts of a frame, shape (height, width); see :meth:`expected_photons`."""
         return self.camera.expose(self.expected_photons(frame), generator, pixels=self.pixels)
 
 
@@ -141,8 +152,9 @@ class Simulator:
         Raises
         ------
         InputError
-            The PSF is wider than the field, the field larger than the measured maps of the
-            camera's pixels, or there would be more than a million emitters in a frame.
+            The PSF is wider than the field or narrower than a quarter of a pixel, the field larger
+            than the measured maps of the camera's pixels or too small for the structure, or there
+            would be more than a million emitters in a frame.
         """
         config = self.config
         size = (height, width)
@@ -165,9 +177,31 @@ class Simulator:
     ) -> Localizations:
         config = self.config
         margin = self._psf.reach_nm
-        lengths = [side * config.pixel_size_nm + 2 * margin for side in size]
-        area = (lengths[0], lengths[1])
-        n_on = draw(config.density, generator) * area[0] * area[1] / 1e6
+        height, width = (side * config.pixel_size_nm for side in size)
+        density = draw(config.density, generator)
+        placement = config.structure.place((height, width), generator, margin_nm=margin)
+        area_um2 = math.prod(placement.area_nm) / 1e6
+        n_on = density * area_um2 / placement.crowding
+        self._check_number(n_on, size)
+        if config.blinking is None:
+            shining = steady_activations(n_on, n_frames, generator)
+        else:
+            shining = config.blinking.activate(n_on, n_frames, generator)
+        count = shining.fluorophores
+        position = placement(count, generator)
+        brightness = config.photons.emit(count, generator)
+        width_nm = shape.draw_widths_nm(count, generator)
+        who = shining.fluorophore
+        return Localizations(
+            frame=shining.frame,
+            y_nm=position[who, 0],
+            x_nm=position[who, 1],
+            photons=brightness[who] * shining.share,
+            sigma_nm=width_nm[who],
+        )
+
+    def _check_number(self, n_on: float, size: tuple[int, int]) -> None:
+        config = self.config
         if n_on > _MOST_EMITTERS_PER_FRAME:
             raise InputError(
                 f"density: {config.density[1]:g} emitters per µm² would be {n_on:,.0f} in every "
@@ -184,23 +218,6 @@ class Simulator:
                     f"every frame; at most {_MOST_EMITTERS_PER_FRAME:,} can be simulated. Give "
                     "longer on_frames, or lower the density."
                 )
-        if config.blinking is None:
-            shining = steady_activations(n_on, n_frames, generator)
-        else:
-            shining = config.blinking.activate(n_on, n_frames, generator)
-        count = shining.fluorophores
-        placement = config.structure.place(area, generator)
-        position = placement(count, generator) - margin
-        brightness = config.photons.emit(count, generator)
-        width_nm = shape.draw_widths_nm(count, generator)
-        who = shining.fluorophore
-        return Localizations(
-            frame=shining.frame,
-            y_nm=position[who, 0],
-            x_nm=position[who, 1],
-            photons=brightness[who] * shining.share,
-            sigma_nm=width_nm[who],
-        )
 
     def _pixels(
         self, camera: Camera, size: tuple[int, int], generator: np.random.Generator
@@ -228,6 +245,12 @@ class Simulator:
                 f"psf: the light of an emitter reaches {self._psf.reach_nm:.0f} nm far, but the "
                 f"field is only {field_nm:.0f} nm wide. Give widths and pixel size in nm, or a "
                 "larger field."
+            )
+        if self._psf.narrowest_nm < self.config.pixel_size_nm / 4:
+            raise InputError(
+                f"psf: a standard deviation of {self._psf.narrowest_nm:g} nm is less than a "
+                f"quarter of a pixel of {self.config.pixel_size_nm:g} nm, so that an emitter "
+                "would light up a single pixel. Give widths and pixel size in nm."
             )
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, Field
 
 from napari_dl4smlm.backend.errors import InputError, unknown_name
+from napari_dl4smlm.backend.simulation.kinds import by_kind
 from napari_dl4smlm.backend.simulation.ranges import AboveZero, NotNegative, draw
 from napari_dl4smlm.backend.simulation.worm_like_chains import (
     FieldSize,
@@ -25,6 +26,13 @@ _Draw = Callable[[int, np.random.Generator], NDArray[np.float64]]
 
 _SCATTERING_ROUNDS = 20
 
+_MOST_SCATTERED = 1_000_000
+_MOST_STEPS = 200_000_000
+"""Of filaments, which take some 80 bytes for each."""
+
+_MOST_SPOKES = 1e15
+"""More differ by angles that no number tells apart."""
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -32,14 +40,21 @@ class Placement:
 
     Attributes
     ----------
-    field_nm
-        Height and width.
+    area_nm
+        Height and width of the field together with its margin.
+    margin_nm
+        How far the area reaches beyond the field on every side.
     draw_anywhere
-        Draws n independent positions, some of which may lie outside the field.
+        Draws n independent positions, in nm from the corner of the area; some may lie outside it.
+    crowding
+        Fluorophores per area in the field over those in the whole area, on average over
+        acquisitions: 1 unless the structure knows where the middle is.
     """
 
-    field_nm: FieldSize
+    area_nm: FieldSize
+    margin_nm: float
     draw_anywhere: _Draw
+    crowding: float = 1.0
 
     def __call__(self, n: int, generator: np.random.Generator) -> NDArray[np.float64]:
         """Draw independent positions of n fluorophores.
@@ -47,14 +62,14 @@ class Placement:
         Returns
         -------
         Shape (n, 2), order (y, x), in nm from the outer corner of camera pixel (0, 0), all inside
-        the field.
+        the field or its margin, where they are negative or beyond the field.
         """
         kept = np.empty((0, 2))
         while (missing := n - len(kept)) > 0:
             # a few more than are missing: mostly one round is enough
             drawn = self.draw_anywhere(missing + missing // 8 + 8, generator)
-            kept = np.concatenate([kept, drawn[inside(drawn, self.field_nm)]])
-        return kept[:n]
+            kept = np.concatenate([kept, drawn[inside(drawn, self.area_nm)]])
+        return kept[:n] - self.margin_nm
 
 
 class Random(BaseModel, frozen=True, extra="forbid"):
@@ -62,9 +77,12 @@ class Random(BaseModel, frozen=True, extra="forbid"):
 
     kind: Literal["random"] = Field("random", description="anywhere, without structure")
 
-    def place(self, field_nm: FieldSize, generator: np.random.Generator) -> Placement:
+    def place(
+        self, field_nm: FieldSize, generator: np.random.Generator, *, margin_nm: float = 0.0
+    ) -> Placement:
         """Draw the geometry of one acquisition; here there is none."""
-        return Placement(field_nm, lambda n, generator: generator.random((n, 2)) * field_nm)
+        area_nm = _with_margin(field_nm, margin_nm)
+        return Placement(area_nm, margin_nm, lambda n, drawn: drawn.random((n, 2)) * area_nm)
 
 
 class Filaments(BaseModel, frozen=True, extra="forbid"):
@@ -100,19 +118,23 @@ class Filaments(BaseModel, frozen=True, extra="forbid"):
         description="length over which a filament forgets its direction",
     )
 
-    def place(self, field_nm: FieldSize, generator: np.random.Generator) -> Placement:
+    def place(
+        self, field_nm: FieldSize, generator: np.random.Generator, *, margin_nm: float = 0.0
+    ) -> Placement:
         """Draw the course of the filaments.
 
         Raises
         ------
         InputError
-            A filament can be thicker than the field.
+            A filament can be thicker than the field, or there would be too many.
         """
-        _refuse_if_larger(self.kind, "radius_nm", 2 * self.radius_nm[1], field_nm)
+        area_nm = _with_margin(field_nm, margin_nm)
+        _refuse_if_larger(self.kind, "radius_nm", 2 * self.radius_nm[1], area_nm)
+        step_nm = min(50.0, min(area_nm) / 20)
+        self._refuse_if_too_many(area_nm, step_nm)
         radius_nm = draw(self.radius_nm, generator)
-        step_nm = min(50.0, min(field_nm) / 20)
         starts, headings = cross_field(
-            field_nm,
+            area_nm,
             generator,
             per_nm=draw(self.length_um_per_um2, generator) / 1000,
             persistence_nm=1000 * draw(self.persistence_um, generator),
@@ -127,7 +149,17 @@ class Filaments(BaseModel, frozen=True, extra="forbid"):
             distance = step_nm * generator.random(n)
             return starts[piece] + distance[:, None] * along + sideways[:, None] * _left_of(along)
 
-        return Placement(field_nm, along_tubes)
+        return Placement(area_nm, margin_nm, along_tubes)
+
+    def _refuse_if_too_many(self, area_nm: FieldSize, step_nm: float) -> None:
+        most = self.length_um_per_um2[1]
+        # each takes the memory of a path of three diagonals
+        count = most / 1000 * 2 * sum(area_nm) / math.pi
+        if count * 3 * math.hypot(*area_nm) / step_nm > _MOST_STEPS:
+            raise InputError(
+                f"filaments: length_um_per_um2 {most:g} would be {count:.3g} filaments in the "
+                "field. Give µm of filament per µm², such as 1 to 3, or a smaller field."
+            )
 
 
 class Rings(BaseModel, frozen=True, extra="forbid"):
@@ -151,6 +183,7 @@ class Rings(BaseModel, frozen=True, extra="forbid"):
     corners: int = Field(
         8,
         ge=0,
+        le=1000,
         title="Corners per ring",
         description="clusters on every ring; 0: a continuous ring",
     )
@@ -160,21 +193,25 @@ class Rings(BaseModel, frozen=True, extra="forbid"):
         description="standard deviation of a fluorophore from its place, in y and in x",
     )
 
-    def place(self, field_nm: FieldSize, generator: np.random.Generator) -> Placement:
+    def place(
+        self, field_nm: FieldSize, generator: np.random.Generator, *, margin_nm: float = 0.0
+    ) -> Placement:
         """Draw the centres and the rotations of the rings.
 
         Raises
         ------
         InputError
-            A ring or its jitter can be larger than the field.
+            A ring or its jitter can be larger than the field, or there would be too many.
         """
-        _refuse_if_larger(self.kind, "radius_nm", 2 * self.radius_nm[1], field_nm)
-        _refuse_if_larger(self.kind, "jitter_nm", self.jitter_nm[1], field_nm)
+        area_nm = _with_margin(field_nm, margin_nm)
+        _refuse_if_larger(self.kind, "radius_nm", 2 * self.radius_nm[1], area_nm)
+        _refuse_if_larger(self.kind, "jitter_nm", self.jitter_nm[1], area_nm)
         radius_nm = draw(self.radius_nm, generator)
         jitter_nm = draw(self.jitter_nm, generator)
         centres = _scatter(
+            self.kind,
             draw(self.per_um2, generator),
-            field_nm,
+            area_nm,
             generator,
             reach_nm=radius_nm,
             inside_nm=radius_nm,
@@ -190,7 +227,7 @@ class Rings(BaseModel, frozen=True, extra="forbid"):
             jitter = jitter_nm * generator.standard_normal((n, 2))
             return centres[ring] + radius_nm * direction(2 * math.pi * around) + jitter
 
-        return Placement(field_nm, on_rings)
+        return Placement(area_nm, margin_nm, on_rings)
 
 
 class LinePairs(BaseModel, frozen=True, extra="forbid"):
@@ -215,23 +252,28 @@ class LinePairs(BaseModel, frozen=True, extra="forbid"):
         description="standard deviation of the fluorophores across a line",
     )
 
-    def place(self, field_nm: FieldSize, generator: np.random.Generator) -> Placement:
+    def place(
+        self, field_nm: FieldSize, generator: np.random.Generator, *, margin_nm: float = 0.0
+    ) -> Placement:
         """Draw the centres and the directions of the pairs.
 
         Raises
         ------
         InputError
-            The spacing or the width of the lines can be larger than the field.
+            The spacing or the width of the lines can be larger than the field, or there would be
+            too many.
         """
-        _refuse_if_larger(self.kind, "spacing_nm", self.spacing_nm[1], field_nm)
-        _refuse_if_larger(self.kind, "width_nm", self.width_nm[1], field_nm)
+        area_nm = _with_margin(field_nm, margin_nm)
+        _refuse_if_larger(self.kind, "spacing_nm", self.spacing_nm[1], area_nm)
+        _refuse_if_larger(self.kind, "width_nm", self.width_nm[1], area_nm)
         spacing_nm = draw(self.spacing_nm, generator)
         width_nm = draw(self.width_nm, generator)
         # lines twice as long as the diagonal cross the whole field wherever they start
-        length_nm = min(draw(self.length_nm, generator), 2 * math.hypot(*field_nm))
+        length_nm = min(draw(self.length_nm, generator), 2 * math.hypot(*area_nm))
         centres = _scatter(
+            self.kind,
             draw(self.per_um2, generator),
-            field_nm,
+            area_nm,
             generator,
             reach_nm=math.hypot(length_nm, spacing_nm) / 2,
             inside_nm=spacing_nm / 2,
@@ -249,7 +291,7 @@ class LinePairs(BaseModel, frozen=True, extra="forbid"):
                 + sideways[:, None] * _left_of(along[pair])
             )
 
-        return Placement(field_nm, on_lines)
+        return Placement(area_nm, margin_nm, on_lines)
 
 
 class Star(BaseModel, frozen=True, extra="forbid"):
@@ -271,26 +313,35 @@ class Star(BaseModel, frozen=True, extra="forbid"):
         description="from the centre to the rim; 0: as large as the field allows",
     )
 
-    def place(self, field_nm: FieldSize, generator: np.random.Generator) -> Placement:
+    def place(
+        self, field_nm: FieldSize, generator: np.random.Generator, *, margin_nm: float = 0.0
+    ) -> Placement:
         """Draw the size of the star and its rotation.
 
         Raises
         ------
         InputError
-            There is no room for two spokes.
+            There is no room for two spokes, or there are more than can be told apart.
         """
-        smallest_nm = self.radius_nm[0] or min(field_nm) / 2
+        largest_nm = min(field_nm) / 2
+        smallest_nm = self.radius_nm[0] or largest_nm
+        if (self.radius_nm[1] or largest_nm) / self.spacing_nm[0] > _MOST_SPOKES:
+            raise InputError(
+                f"star: spacing_nm {self.spacing_nm[0]:g} makes too many spokes on a star of "
+                f"radius {self.radius_nm[1] or largest_nm:g} nm. Give both in nm."
+            )
         if _spokes(smallest_nm, self.spacing_nm[1]) < 2:
             raise InputError(
                 f"star: spacing_nm {self.spacing_nm[1]:g} leaves no room for two spokes on a star "
                 f"of radius {smallest_nm:g} nm. Choose a smaller spacing_nm or a larger star."
             )
-        radius_nm = draw(self.radius_nm, generator) or min(field_nm) / 2
+        radius_nm = draw(self.radius_nm, generator) or largest_nm
         spokes = _spokes(radius_nm, draw(self.spacing_nm, generator))
         turn = generator.random()
-        centre = np.array(field_nm) / 2
-        # nothing further out than the corners of the field can be seen
-        rim_nm = min(radius_nm, math.hypot(*field_nm) / 2)
+        area_nm = _with_margin(field_nm, margin_nm)
+        centre = np.array(area_nm) / 2
+        # nothing further out than the corners of the area can be seen
+        rim_nm = min(radius_nm, math.hypot(*area_nm) / 2)
 
         def on_spokes(n: int, generator: np.random.Generator) -> NDArray[np.float64]:
             spoke = generator.integers(spokes, size=n) + generator.random(n) / 2
@@ -298,7 +349,9 @@ class Star(BaseModel, frozen=True, extra="forbid"):
             distance = rim_nm * np.sqrt(generator.random(n))
             return centre + distance[:, None] * direction(2 * math.pi * (spoke + turn) / spokes)
 
-        return Placement(field_nm, on_spokes)
+        in_field, in_area = (_area_of_disc(rim_nm, size) for size in (field_nm, area_nm))
+        crowding = in_field / in_area * math.prod(area_nm) / math.prod(field_nm)
+        return Placement(area_nm, margin_nm, on_spokes, crowding)
 
 
 STRUCTURES: dict[str, type[Random | Filaments | Rings | LinePairs | Star]] = {
@@ -311,9 +364,7 @@ STRUCTURES: dict[str, type[Random | Filaments | Rings | LinePairs | Star]] = {
 """All structures by name."""
 
 
-def _by_name(value: Any) -> Any:
-    if isinstance(value, str):
-        value = {"kind": value}
+def _known(value: Any) -> Any:
     kind = value.get("kind") if isinstance(value, dict) else None
     if isinstance(kind, str) and kind not in STRUCTURES:
         raise unknown_name("structure", kind, STRUCTURES)
@@ -323,9 +374,14 @@ def _by_name(value: Any) -> Any:
 Structure = Annotated[
     Random | Filaments | Rings | LinePairs | Star,
     Field(discriminator="kind"),
-    BeforeValidator(_by_name),
+    BeforeValidator(_known),
+    by_kind(*STRUCTURES),
 ]
 """Any structure; its name alone stands for its defaults."""
+
+
+def _with_margin(field_nm: FieldSize, margin_nm: float) -> FieldSize:
+    return field_nm[0] + 2 * margin_nm, field_nm[1] + 2 * margin_nm
 
 
 def _refuse_if_larger(kind: str, parameter: str, size_nm: float, field_nm: FieldSize) -> None:
@@ -340,11 +396,25 @@ def _spokes(radius_nm: float, spacing_nm: float) -> int:
     return round(2 * math.pi * radius_nm / spacing_nm)
 
 
+def _area_of_disc(radius_nm: float, field_nm: FieldSize) -> float:
+    """Area that a disc in the middle of a field has inside the field, in nm²."""
+    half_height, half_width = (min(side / 2, radius_nm) for side in field_nm)
+
+    def below_arc(x: float) -> float:
+        """Integral from 0 to x of the upper edge of the disc."""
+        return (x * math.sqrt(radius_nm**2 - x**2) + radius_nm**2 * math.asin(x / radius_nm)) / 2
+
+    # where the field's edge is below the disc's
+    flat = min(math.sqrt(radius_nm**2 - half_height**2), half_width)
+    return 4 * (flat * half_height + below_arc(half_width) - below_arc(flat))
+
+
 def _left_of(along: NDArray[np.float64]) -> NDArray[np.float64]:
     return along[..., ::-1] * (1, -1)
 
 
 def _scatter(
+    kind: str,
     per_um2: float,
     field_nm: FieldSize,
     generator: np.random.Generator,
@@ -359,9 +429,17 @@ def _scatter(
     apart_nm = 2 * reach_nm
     # at the border of the region they crowd, for want of neighbours beyond: keep it out of reach
     low, high = np.zeros(2) - reach_nm - apart_nm, np.array(field_nm) + reach_nm + apart_nm
-    area_nm2 = np.prod(high - low)
+    area_nm2 = float(np.prod(high - low))
+    mean = per_um2 * 1e-6 * area_nm2
     # no more than in a square lattice: what is drawn at random fills at most 0.7 of it
-    n = min(generator.poisson(per_um2 * 1e-6 * area_nm2), int(area_nm2 / apart_nm**2))
+    most = area_nm2 / apart_nm**2
+    if min(mean, most) > _MOST_SCATTERED:
+        raise InputError(
+            f"{kind}: per_um2 {per_um2:g} would be {min(mean, most):.3g} of them; at most "
+            f"{_MOST_SCATTERED:,} can be simulated. Lower per_um2 or the size of the field."
+        )
+    # numbers far above the most are all the same, and NumPy draws none of them
+    n = min(generator.poisson(min(mean, 100 * _MOST_SCATTERED)), int(most))
     centres = generator.uniform(low, high, (max(n, 1), 2))
     for _ in range(_SCATTERING_ROUNDS):
         crowded = _later_of_close_pairs(centres, apart_nm)
