@@ -3,8 +3,9 @@ import pytest
 import tifffile
 
 from napari_dl4smlm.backend.acquisition.frames import open_frames
-from napari_dl4smlm.backend.errors import InputError
+from napari_dl4smlm.backend.errors import InputError, ModelFileError
 from napari_dl4smlm.backend.evaluation.untrained import untrained_frames
+from napari_dl4smlm.backend.models.model_file import TeacherRecord
 
 
 @pytest.fixture
@@ -79,3 +80,31 @@ def test_a_model_that_does_not_tell_its_training_movie_is_warned_of(echo, counts
     untrained = untrained_frames(echo(training={"epochs": 3}).card, open_frames(counts))
     assert len(untrained.numbers) == 40
     assert "does not tell which movie" in untrained.warnings[0]
+
+
+def test_frames_that_trained_the_teacher_do_not_test_its_student(card, echo, counts):
+    teacher = TeacherRecord(
+        file="t.safetensors",
+        architecture="fid_storm",
+        weights_sha256="ab" * 32,
+        trained_on=card.trained_on(),
+    )
+    # the student learned from a simulation, or from a few other frames of the same movie
+    few = {"movie_fingerprint": card.training["movie_fingerprint"], "training_frames": [0, 3]}
+    movie = open_frames(counts)
+    for training, numbers in (({"simulation": {}}, range(0, 40, 3)), (few, range(6, 40, 3))):
+        student = echo(training=training, teacher=teacher).card
+        untrained = untrained_frames(student, movie)
+        assert untrained.numbers == tuple(numbers)
+        assert "validated this model or its teacher" in untrained.warnings[0]
+        with pytest.raises(InputError, match=r"2 of the 3 frames .* this model or its teacher"):
+            untrained_frames(student, movie, range(30, 33))
+        # and of a student of this one
+        assert student.trained_on()[-1] == card.trained_on()[0]
+        assert untrained_frames(student, open_frames(counts[::-1])).numbers == tuple(range(40))
+
+
+def test_a_record_of_frames_that_makes_no_sense_is_refused(echo, counts):
+    card = echo(training={"movie_fingerprint": "ab", "training_frames": "all"}).card
+    with pytest.raises(ModelFileError, match="does not tell which frames trained the model"):
+        untrained_frames(card, open_frames(counts))

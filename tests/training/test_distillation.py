@@ -263,10 +263,15 @@ def test_a_regressor_translates_channels_only_where_they_differ():
 
 
 def test_the_student_is_fed_and_read_as_its_teacher_and_its_file_says_whose_student_it_is(
-    make_trainer, save_teacher, tmp_path
+    make_trainer, save_teacher, tiny_data, tmp_path
 ):
     normalization = Normalization(offset=90, scale=31, background=88, brightest=700)
-    teacher = save_teacher("wise", normalization=normalization, density_amplitude=30.0)
+    teacher = save_teacher(
+        "wise",
+        normalization=normalization,
+        density_amplitude=30.0,
+        training=tiny_data.record() | {"training_frames": [0, 1]},
+    )
     list(make_trainer(teacher=teacher, alpha=0.25).events())
     card = load_model(tmp_path / "student.safetensors").card
     assert card.normalization == normalization
@@ -274,6 +279,9 @@ def test_the_student_is_fed_and_read_as_its_teacher_and_its_file_says_whose_stud
     assert card.teacher.file == "wise.safetensors"
     assert card.teacher.architecture == "fid_storm"
     assert card.teacher.weights_sha256 == load_model(teacher).card.weights_sha256
+    # so that they will not test the student either
+    assert card.teacher.trained_on[0].movie_fingerprint == tiny_data.record()["movie_fingerprint"]
+    assert card.teacher.trained_on[0].training_frames == {0, 1}
     assert card.training["alpha"] == 0.25
     assert card.training["stages"] == "hint,transfer"
     assert card.training["hints"] == {"residual_blocks": "residual_blocks"}

@@ -1,4 +1,4 @@
-"""Which frames of a movie may test a model: never those that trained it."""
+"""Which frames of a movie may test a model: never those that trained it or its teachers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_dl4smlm.backend.errors import InputError
-from napari_dl4smlm.backend.models.frame_record import FrameRecord
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -19,7 +18,7 @@ _MOST_RANGES_IN_MESSAGE = 5
 
 @dataclass(frozen=True)
 class UntrainedFrames:
-    """Frames of a movie that did not train a model.
+    """Frames of a movie that trained neither a model nor its teachers.
 
     Attributes
     ----------
@@ -39,7 +38,7 @@ class UntrainedFrames:
 def untrained_frames(
     card: ModelCard, frames: FrameStack, chosen: range | None = None
 ) -> UntrainedFrames:
-    """Leave out the frames that trained a model.
+    """Leave out the frames that trained a model, or those that taught it.
 
     The training movie is known again by its fingerprint, under whatever name. A part of it that was
     saved as a movie of its own is another movie here.
@@ -57,40 +56,47 @@ def untrained_frames(
     ------
     InputError
         Frames that trained the model were asked for, or every frame of the movie trained it.
+    ModelFileError
+        As for `ModelCard.trained_on`.
     """
-    record = FrameRecord.model_validate(card.training)
+    records = card.trained_on()
     wanted = range(frames.n_frames) if chosen is None else chosen
-    if record.movie_fingerprint is None:
-        warnings = () if card.training.get("simulation") is not None else (_unknown_origin(frames),)
-        return UntrainedFrames(tuple(wanted), frozenset(), warnings)
-    if record.movie_fingerprint != frames.fingerprint():
-        return UntrainedFrames(tuple(wanted), frozenset(), ())
-    numbers = tuple(number for number in wanted if number not in record.training_frames)
+    origins = (card.training.get(name) for name in ("movie_fingerprint", "simulation"))
+    warnings = [_unknown_origin(frames)] if all(origin is None for origin in origins) else []
+    fingerprint = frames.fingerprint() if records else None
+    records = tuple(record for record in records if record.movie_fingerprint == fingerprint)
+    training = frozenset[int]().union(*(record.training_frames for record in records))
+    whom = "this model" if card.teacher is None else "this model or its teacher"
+    numbers = tuple(number for number in wanted if number not in training)
     if chosen is not None and len(numbers) < len(chosen):
-        raise _trained_by(record.training_frames, chosen, frames)
+        raise _trained_by(training, chosen, frames, whom)
     if not numbers:
         raise InputError(
-            f"All {frames.n_frames} frames of {frames.name} trained this model: on them it only "
+            f"All {frames.n_frames} frames of {frames.name} trained {whom}: on them it only "
             "shows what it remembers. Choose another movie."
         )
-    validation = record.validation_frames.intersection(numbers)
-    warnings = (_validated(len(validation), len(numbers)),) if validation else ()
-    return UntrainedFrames(numbers, validation, warnings)
+    validation = frozenset[int]().union(*(record.validation_frames for record in records))
+    validation = validation.intersection(numbers)
+    if validation:
+        warnings.append(_validated(len(validation), len(numbers), whom))
+    return UntrainedFrames(numbers, validation, tuple(warnings))
 
 
-def _trained_by(training: frozenset[int], chosen: range, frames: FrameStack) -> InputError:
+def _trained_by(
+    training: frozenset[int], chosen: range, frames: FrameStack, whom: str
+) -> InputError:
     asked_for = training.intersection(chosen)
     return InputError(
-        f"{len(asked_for)} of the {len(chosen)} frames asked for trained this model "
+        f"{len(asked_for)} of the {len(chosen)} frames asked for trained {whom} "
         f"({_as_ranges(asked_for)}): on them it only shows what it remembers. Choose others; "
         f"without a frame range, the {frames.n_frames - len(training)} frames of {frames.name} "
         "that did not train it are taken."
     )
 
 
-def _validated(count: int, n_frames: int) -> str:
+def _validated(count: int, n_frames: int, whom: str) -> str:
     return (
-        f"{count} of the {n_frames} frames to test on validated this model: its best epoch and its "
+        f"{count} of the {n_frames} frames to test on validated {whom}: its best epoch and its "
         "threshold were chosen on them, so that their scores are a little too good."
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 
-class FrameRecord(BaseModel):
+class FrameRecord(BaseModel, frozen=True):
     """The part of `ModelCard.training` about a movie; all of it is empty without one.
 
     Attributes

@@ -24,6 +24,7 @@ from napari_dl4smlm.backend.atomic_file import atomic_file, check_folder
 from napari_dl4smlm.backend.errors import InputError, ModelFileError
 from napari_dl4smlm.backend.models.calibration import Calibration
 from napari_dl4smlm.backend.models.device import select_device
+from napari_dl4smlm.backend.models.frame_record import FrameRecord
 from napari_dl4smlm.backend.models.registry import create_model
 
 if TYPE_CHECKING:
@@ -66,11 +67,14 @@ class TeacherRecord(BaseModel, frozen=True, extra="forbid"):
         The network's name in ``MODELS``.
     weights_sha256
         Of its own card: what tells the model, whatever its file is called.
+    trained_on
+        Frames that trained it or its own teachers, since it hands on what it remembers of them.
     """
 
     file: str
     architecture: str
     weights_sha256: str
+    trained_on: tuple[FrameRecord, ...] = ()
 
 
 class ModelCard(BaseModel, frozen=True, extra="forbid", ser_json_inf_nan="constants"):
@@ -123,6 +127,24 @@ class ModelCard(BaseModel, frozen=True, extra="forbid", ser_json_inf_nan="consta
     package_versions: dict[str, str] = {}
     created: str = ""
     weights_sha256: str = ""
+
+    def trained_on(self) -> tuple[FrameRecord, ...]:
+        """Return which frames of known movies trained the network and its teachers.
+
+        Raises
+        ------
+        ModelFileError
+            The frames in ``training`` are none.
+        """
+        try:
+            own = FrameRecord.model_validate(self.training)
+        except ValidationError as error:
+            raise ModelFileError(
+                "The model file does not tell which frames trained the model: "
+                f"{error.errors()[0]['msg']}. Train it anew."
+            ) from error
+        taught = () if self.teacher is None else self.teacher.trained_on
+        return taught if own.movie_fingerprint is None else (own, *taught)
 
 
 @dataclass(frozen=True)

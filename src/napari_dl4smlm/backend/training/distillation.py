@@ -95,6 +95,7 @@ class Distillation(Course):
             file=distillation.teacher.name,
             architecture=model.card.architecture,
             weights_sha256=model.card.weights_sha256,
+            trained_on=model.card.trained_on(),
         )
         self._hints: dict[str, str] = {}
 
@@ -193,14 +194,14 @@ class Distillation(Course):
             )
 
     def _remembered_frames(self) -> Iterator[str]:
-        """Say if validation frames of the student trained its teacher."""
-        taught, used = (
-            FrameRecord.model_validate(record)
-            for record in (self._card.training, self._data.record())
-        )
-        if taught.movie_fingerprint is None or taught.movie_fingerprint != used.movie_fingerprint:
-            return
-        remembered = len(taught.training_frames & used.validation_frames)
+        """Say if validation frames of the student trained its teacher, or the teacher's."""
+        used = FrameRecord.model_validate(self._data.record())
+        taught = [
+            record.training_frames
+            for record in self._card.trained_on()
+            if record.movie_fingerprint == used.movie_fingerprint
+        ]
+        remembered = len(used.validation_frames.intersection(frozenset[int]().union(*taught)))
         if remembered:
             yield (
                 f"{remembered} of the {len(used.validation_frames)} validation frames trained the "
