@@ -1,9 +1,11 @@
 import itertools
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from napari_dl4smlm.backend.acquisition.frames import open_frames
 from napari_dl4smlm.backend.errors import DeviceError, InputError
@@ -335,6 +337,12 @@ def test_a_lambda_at_which_the_empty_image_wins_is_warned_of(tiny_data, tiny_con
     assert "empty image" in warning
     normal = Trainer(tiny_data, tiny_config, tmp_path / "m.safetensors")
     assert next(normal.events()).warnings == ()
+
+
+@pytest.mark.parametrize("weight", [0.5, math.inf, math.nan])
+def test_a_foreground_weight_that_is_no_number_from_1_is_refused(weight):
+    with pytest.raises(ValidationError, match="foreground_weight"):
+        TrainingConfig(foreground_weight=weight)
 
 
 def test_the_foreground_weight_balances_few_bright_against_many_dark_pixels(

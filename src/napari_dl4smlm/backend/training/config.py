@@ -129,6 +129,7 @@ class TrainingConfig(BaseModel):
     foreground_weight: float | None = Field(
         None,
         ge=1,
+        allow_inf_nan=False,
         title="Foreground weight",
         description="weight of pixels near emitters in the weighted losses; default: background "
         "over foreground pixels, at most 100",
