@@ -55,7 +55,7 @@ def rewrite(network: SuperResolutionNetwork) -> fx.GraphModule:
 
 
 def join_in_strips(density: fx.GraphModule) -> None:
-    """Make one layer, in place, of a layer that doubles its input and a map of its features alone.
+    """Make one layer, in place, of the last that doubles its input and the map of its features.
 
     Parameters
     ----------
